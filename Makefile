@@ -1,0 +1,50 @@
+# Every target does its own set-up: a virtual environment with pinned packages, and nothing outside this folder
+# but, for tests and where apt and root allow, the Debian packages of tests/debian-packages.txt.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+ONLY   ?=
+
+.PHONY: demo test check bench soak up lock clean
+
+demo: .venv/ready
+	$(BIN)/bleen demo
+
+up: .venv/ready
+	$(BIN)/bleen up
+
+test: .venv/ready
+	@sh tests/debian-packages.sh
+	$(BIN)/pytest -q
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/docs
+
+bench: .venv/ready
+	@sh tests/debian-packages.sh bench
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m bench $(ONLY)
+
+soak: .venv/ready
+	@sh tests/debian-packages.sh
+	$(BIN)/python -m bench.soak
+
+.venv/ready: pyproject.toml requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Pins every package by hash, without the address of any index.
+lock:
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group bench -o requirements/bench.txt
+	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements/uv.txt
+
+clean:
+	rm -rf .venv .bleen .mypy_cache .ruff_cache .pytest_cache

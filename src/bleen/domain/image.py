@@ -1,0 +1,79 @@
+"""Images: immutable, content-addressed, made from a locked source."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from bleen.domain.codec import Tagged, Value
+
+Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="A content address: sha256 and 64 hex digits.")]
+RelativePath = Annotated[str, Meta(min_length=1, description="A path relative to the folder of the service file.")]
+
+
+class Pypi(Tagged, frozen=True):
+    """An application from the Python package index."""
+
+    package: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The name of the package.")]
+    version: Annotated[str, Meta(min_length=1, description="The exact version; `bleen deploy --version` replaces it.")]
+    with_packages: Annotated[
+        tuple[str, ...], Meta(description="Further requirements, each with an exact version: `setuptools==80.9.0`.")
+    ] = ()
+    lock: Annotated[
+        RelativePath | None, Meta(description="A requirements file with hashes; made at the first build where absent.")
+    ] = None
+
+
+class Npm(Tagged, frozen=True):
+    """An application from the npm registry."""
+
+    package: Annotated[str, Meta(pattern=r"^(@[a-z0-9~.-]+/)?[a-z0-9~._-]+$", description="The name of the package.")]
+    version: Annotated[str, Meta(min_length=1, description="The exact version; `bleen deploy --version` replaces it.")]
+
+
+class Directory(Tagged, frozen=True):
+    """An application in a folder of the repository."""
+
+    path: RelativePath
+    version: Annotated[str, Meta(description="A name for people; the digest is what counts.")] = ""
+    requirements: Annotated[
+        RelativePath | None, Meta(description="A Python requirements file with hashes, installed beside it.")
+    ] = None
+
+
+class Archive(Tagged, frozen=True):
+    """An application in a tar or zip archive."""
+
+    path: RelativePath
+    digest: Annotated[Digest | None, Meta(description="The digest of the archive; refused where it differs.")] = None
+    version: Annotated[str, Meta(description="A name for people; the digest is what counts.")] = ""
+
+
+Source = Pypi | Npm | Directory | Archive
+
+
+class File(Value, frozen=True):
+    """One file of an image's tree."""
+
+    path: str
+    digest: Digest
+    size: int
+    executable: bool = False
+    link: str = ""
+    """Where a symbolic link points, relative and inside the tree; empty for a plain file."""
+
+
+class Image(Value, frozen=True):
+    """What an image is. Its ``digest`` is the digest of its manifest, which lists every file by digest."""
+
+    digest: Digest
+    name: str
+    version: str
+    created: str
+    """RFC 3339, for people only: not part of the digest."""
+    size: int
+    """Bytes of all files."""
+    files: int
+    base: str = "host"
+    """``host``: runs on the machine's own interpreter and libraries; else the digest of a base image."""
+    runtime: str = ""
+    """The interpreter that it was built for, such as ``cpython-3.11``; empty where there is none."""

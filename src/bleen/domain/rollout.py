@@ -1,0 +1,212 @@
+"""A rollout: one service in one environment going from one release to another."""
+
+from datetime import datetime, timedelta
+
+from msgspec import structs
+
+from bleen.domain.check import CheckResult, CheckTime
+from bleen.domain.codec import Tagged, Value
+from bleen.domain.fleet import Fleet
+from bleen.domain.image import Digest
+from bleen.domain.service import Strategy
+from bleen.domain.strategy import RunChecks, Step
+from bleen.domain.traffic import WHOLE, Colour, GatewaySeen, Route, Split
+
+
+class Promoted(Tagged, frozen=True):
+    """The new release is the stable one."""
+
+
+class RolledBack(Tagged, frozen=True):
+    """The release failed, or a person went back: the old one has all traffic."""
+
+    reason: str
+
+
+class Aborted(Tagged, frozen=True):
+    """A person stopped it; the old release has all traffic."""
+
+    by: str
+
+
+class Superseded(Tagged, frozen=True):
+    """A newer release took its place."""
+
+    by: int
+
+
+class Failed(Tagged, frozen=True):
+    """It failed and there was nothing to go back to; what runs was left running."""
+
+    reason: str
+
+
+Outcome = Promoted | RolledBack | Aborted | Superseded | Failed
+
+
+class ReleaseRef(Value, frozen=True):
+    """A release by number, with what people and laws ask of it."""
+
+    number: int
+    version: str
+    image: Digest
+
+    @property
+    def name(self) -> str:
+        return f"r{self.number}"
+
+
+class Rollout(Value, frozen=True):
+    """The plan of a rollout and how far it has come. Everything that `decide` knows, except what is seen."""
+
+    id: str
+    """``dev/hello/7``: environment, service, and a number per service and environment."""
+    environment: str
+    service: str
+    hosts: tuple[str, ...]
+    regions: tuple[str, ...]
+    target: ReleaseRef
+    target_colour: Colour
+    stable: ReleaseRef | None
+    """The release to go back to; None on the first deployment."""
+    size: int
+    """Instances of the new fleet, once it is at full size."""
+    stable_size: int
+    strategy: Strategy
+    steps: tuple[Step, ...]
+    by: str
+    """Who asked for it."""
+    started: datetime
+    step: int = 0
+    step_since: datetime | None = None
+    """When the current step began; pauses are taken out of it."""
+    acted: datetime | None = None
+    """When the last decision was carried out: what was seen before says nothing about now."""
+    paused_since: datetime | None = None
+    paused_by: str = ""
+    approved_by: str = ""
+    full_by: str = ""
+    """Who promoted it past checks and approval; empty where nobody did."""
+    results: tuple[CheckResult, ...] = ()
+    retreat: Outcome | None = None
+    """Set once it goes back: the outcome that it will have."""
+    outcome: Outcome | None = None
+    """Set once it is settled and observed; later phases only clean up."""
+    settled: datetime | None = None
+    successor: int | None = None
+    """The release that waits for this rollout to end."""
+
+    @property
+    def stable_colour(self) -> Colour:
+        return self.target_colour.other
+
+    @property
+    def current(self) -> Step | None:
+        """The step that it is at; None past the last."""
+        return self.steps[self.step] if self.step < len(self.steps) else None
+
+    @property
+    def since(self) -> datetime:
+        return self.step_since or self.started
+
+    def checks_done(self, step: RunChecks) -> bool:
+        """Return whether every check of ``step`` has passed."""
+        done = [r for r in self.results if r.when is step.when]
+        return len(done) >= len(step.checks) and all(r.passed for r in done)
+
+    def failed_check(self, when: CheckTime | None = None) -> CheckResult | None:
+        """Return the first check that failed, if one did."""
+        return next((r for r in self.results if not r.passed and when in (None, r.when)), None)
+
+    def route(self, colour: Colour, *, listed: tuple[Colour, ...] | None = None) -> Route:
+        """Return the route that gives ``colour`` all traffic.
+
+        ``listed`` are the colours that it may name, by default both; the idle one among them is the preview.
+        """
+        both = (self.target_colour, self.stable_colour) if self.stable else (self.target_colour,)
+        names = both if listed is None else listed
+        idle = colour.other if colour.other in names else None
+        return Route(
+            environment=self.environment,
+            service=self.service,
+            hosts=self.hosts,
+            split=Split.of(colour),
+            blue=self.number(Colour.BLUE) if Colour.BLUE in names else None,
+            green=self.number(Colour.GREEN) if Colour.GREEN in names else None,
+            preview=idle,
+        )
+
+    def number(self, colour: Colour) -> int | None:
+        """Return the release that this rollout wants in the slot of ``colour``."""
+        if colour is self.target_colour:
+            return self.target.number
+        return self.stable.number if self.stable else None
+
+    def resumed(self, now: datetime) -> "Rollout":
+        """Return it running again, the time of the pause taken out of its step."""
+        if self.paused_since is None:
+            return self
+        return structs.replace(
+            self, paused_since=None, paused_by="", step_since=self.since + max(now - self.paused_since, timedelta())
+        )
+
+
+class Observation(Value, frozen=True):
+    """What was *seen* of one service at one moment. Never what was intended."""
+
+    at: datetime
+    fleets: tuple[Fleet, ...]
+    gateways: tuple[GatewaySeen, ...]
+    hosts_answered: bool = True
+    """False when the machines could not be asked: then ``fleets`` says nothing."""
+
+    def fleet(self, colour: Colour, region: str) -> Fleet | None:
+        """Return the fleet in that slot, if one is there."""
+        return next((f for f in self.fleets if f.slot.colour is colour and f.slot.region == region), None)
+
+    def ready(self, colour: Colour, release: int) -> int:
+        """Return the fewest ready instances of ``release`` that a region has; 0 where one has none."""
+        counts = [f.ready for f in self.fleets if f.slot.colour is colour and f.release == release]
+        return min(counts, default=0)
+
+    def healthy(self, colour: Colour, release: int) -> int:
+        """Return the fewest healthy instances of ``release`` that a gateway sees; 0 where one sees none."""
+        counts = [
+            sum(b.healthy for b in g.backends if b.colour is colour and b.release == release) if g.answered else 0
+            for g in self.gateways
+        ]
+        return min(counts, default=0)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The gateways that did not answer: what they route is unknown."""
+        return tuple(g.gateway for g in self.gateways if not g.answered)
+
+    @property
+    def routes(self) -> tuple[Route | None, ...]:
+        """The route of every gateway that answered."""
+        return tuple(g.route for g in self.gateways if g.answered)
+
+    def everywhere(self, route: Route) -> bool:
+        """Return whether every gateway answered and reports exactly ``route``."""
+        return bool(self.gateways) and not self.silent and all(r == route for r in self.routes)
+
+    def split_is(self, colour: Colour) -> bool:
+        """Return whether every gateway answered and reports all traffic on ``colour``."""
+        return (
+            bool(self.gateways)
+            and not self.silent
+            and all(r is not None and r.split.weight(colour) == WHOLE and r.release(colour) is not None for r in self.routes)
+        )
+
+    def may_route(self, release: int) -> bool:
+        """Return whether some gateway names ``release``, or might: silence counts as yes."""
+        if self.silent or not self.gateways:
+            return True
+        return any(r is not None and release in (r.blue, r.green) for r in self.routes)
+
+    def may_serve(self, colour: Colour, release: int) -> bool:
+        """Return whether some gateway gives ``release`` weight, or might: silence counts as yes."""
+        if self.silent or not self.gateways:
+            return True
+        return any(r is not None and r.release(colour) == release and r.split.weight(colour) > 0 for r in self.routes)

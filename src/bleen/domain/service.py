@@ -1,0 +1,71 @@
+"""The service file, ``applications/<name>/service.yaml``, as types. Unknown keys are refused at the door."""
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from bleen.domain.check import Check
+from bleen.domain.codec import Tagged, Value, lasting
+from bleen.domain.duration import Duration
+from bleen.domain.image import RelativePath, Source
+from bleen.domain.release import Health, SecretRef, ServiceName, Stop
+
+
+class Checks(Value, frozen=True):
+    """What may refuse or reverse a release."""
+
+    before: Annotated[
+        tuple[Check, ...], Meta(description="On the preview, before any traffic; a failure refuses the release.")
+    ] = ()
+    after: Annotated[tuple[Check, ...], Meta(description="With all traffic on it; a failure reverses the release.")] = ()
+
+
+class BlueGreen(Tagged, frozen=True):
+    """A second fleet beside the first, checked, then all traffic in one split change."""
+
+    auto_promote: Annotated[bool, Meta(description="False waits for `bleen promote` before the switch.")] = True
+    auto_promote_after: Annotated[
+        Duration | None, Meta(description="With auto_promote false: switch after this time even if no one came.")
+    ] = None
+    preview_instances: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Size of the new fleet until the switch is near; default: all instances."),
+    ] = None
+    warm: Annotated[Duration, Meta(description="How long the old fleet stays ready for an instant rollback.")] = lasting("10m")
+    abort_delay: Annotated[Duration, Meta(description="How long a refused fleet is kept after the last request.")] = lasting(
+        "30s"
+    )
+    progress_deadline: Annotated[Duration, Meta(description="Without progress for this long, it is rolled back.")] = lasting(
+        "10m"
+    )
+    crash_limit: Annotated[int, Meta(ge=1, description="Crashes in a fleet with nothing ready before it is refused.")] = 3
+    rollback_window: Annotated[
+        int, Meta(ge=0, description="Going back to one of so many last promoted releases skips checks and approval.")
+    ] = 3
+    checks: Checks = field(default_factory=Checks)
+
+
+Strategy = BlueGreen
+
+
+class Service(Value, frozen=True):
+    """A service: what it is made of, how it runs, how it changes version."""
+
+    service: ServiceName
+    image: Source
+    command: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="`{address}` and `{port}` are where to listen, `{app}` the folder of the application."),
+    ]
+    instances: Annotated[int, Meta(ge=1, le=1000, description="How many instances serve it.")] = 2
+    port: Annotated[int, Meta(ge=1024, le=65535, description="The port of every instance, each on an address of its own.")] = (
+        8080
+    )
+    health: Health = field(default_factory=Health)
+    stop: Stop = field(default_factory=Stop)
+    env: Annotated[dict[str, str | SecretRef], Meta(description="Environment; a secret is `{secret: NAME}`.")] = {}
+    files: Annotated[
+        dict[str, RelativePath], Meta(description="Files that the instance finds in `$BLEEN_FILES`: name there, path here.")
+    ] = {}
+    hosts: Annotated[tuple[str, ...], Meta(description="Host names; default `<service>.localhost`.")] = ()
+    strategy: Strategy = field(default_factory=BlueGreen)

@@ -1,0 +1,129 @@
+"""Colours, splits and routes: who gets which share of the requests."""
+
+from enum import StrEnum
+
+from bleen.domain.codec import Value
+
+WHOLE = 10_000
+"""A split is counted in hundredths of a percent, so that sums are exact."""
+
+
+class Colour(StrEnum):
+    """The two slots that a service has in each region."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> "Colour":
+        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
+
+
+class Split(Value, frozen=True):
+    """The weights of the colours in hundredths of a percent. Law 1: they sum to 100 %."""
+
+    blue: int
+    green: int
+
+    def __post_init__(self) -> None:
+        if self.blue < 0 or self.green < 0 or self.blue + self.green != WHOLE:
+            raise ValueError(f"a split sums to 100 % (law 1): blue {self.blue / 100} + green {self.green / 100}")
+
+    @classmethod
+    def of(cls, colour: Colour, weight: int = WHOLE) -> "Split":
+        """Return the split that gives ``colour`` ``weight`` hundredths of a percent and the other the rest."""
+        rest = WHOLE - weight
+        return cls(blue=weight, green=rest) if colour is Colour.BLUE else cls(blue=rest, green=weight)
+
+    def weight(self, colour: Colour) -> int:
+        """Return the weight of ``colour`` in hundredths of a percent."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+    def __str__(self) -> str:
+        return f"blue {self.blue / 100:g} % green {self.green / 100:g} %"
+
+
+class Route(Value, frozen=True):
+    """How the requests of one service reach its fleets, in one environment, at every gateway."""
+
+    environment: str
+    service: str
+    hosts: tuple[str, ...]
+    """Host names, without port, that the service answers to."""
+    split: Split
+    blue: int | None = None
+    """The release in the blue slot; None where the slot is empty."""
+    green: int | None = None
+    preview: Colour | None = None
+    """The colour that answers at ``preview.<host>``; none when None. The header ``x-bleen-release``
+    (a release such as ``r2``, or a colour) reaches any filled slot."""
+
+    def release(self, colour: Colour) -> int | None:
+        """Return the release that ``colour`` holds."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+
+class Endpoint(Value, frozen=True):
+    """Where one instance listens."""
+
+    address: str
+    port: int
+
+
+class Backend(Value, frozen=True):
+    """A fleet as a gateway knows it: a name to route to, and the instances behind it."""
+
+    environment: str
+    service: str
+    colour: Colour
+    release: int
+    endpoints: tuple[Endpoint, ...]
+    health_path: str = "/"
+    health_interval: float = 1.0
+    """Seconds between two probes of one instance by the gateway."""
+    health_timeout: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The name of its cluster, unique per release: the counters of two releases never mix."""
+        return backend_name(self.environment, self.service, self.colour, self.release)
+
+
+def backend_name(environment: str, service: str, colour: Colour, release: int) -> str:
+    """Return ``dev.hello.blue.r3``."""
+    return f"{environment}.{service}.{colour}.r{release}"
+
+
+class EndpointSeen(Value, frozen=True):
+    """One instance as a gateway sees it."""
+
+    endpoint: Endpoint
+    healthy: bool
+    active: int
+    """Requests under way."""
+
+
+class BackendSeen(Value, frozen=True):
+    """A backend as one gateway sees it."""
+
+    colour: Colour
+    release: int
+    endpoints: tuple[EndpointSeen, ...]
+
+    @property
+    def healthy(self) -> int:
+        """How many of its instances this gateway finds healthy."""
+        return sum(e.healthy for e in self.endpoints)
+
+
+class GatewaySeen(Value, frozen=True):
+    """What one gateway reports of one service. ``answered`` False means that nothing is known."""
+
+    gateway: str
+    region: str
+    answered: bool
+    route: Route | None = None
+    """The route that it *has*, read from the gateway itself; None where it has none."""
+    generation: int = 0
+    """The generation of that route: larger is newer."""
+    backends: tuple[BackendSeen, ...] = ()

@@ -1,0 +1,137 @@
+"""What Bleen needs of the world. A provider keeps a port when it passes the port's kit in tests/contracts/.
+
+Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it ensures a state, so that doing it
+twice is doing it once) and is paired with one that observes.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bleen.domain.check import Check, CheckResult, CheckTime
+from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
+from bleen.domain.image import Digest, File, Image, Source
+from bleen.domain.ledger import Draft, Entry, Query
+from bleen.domain.release import Release
+from bleen.domain.traffic import Backend, GatewaySeen, Route
+
+
+class Images(Protocol):
+    """Builds images and keeps them."""
+
+    async def build(self, name: str, source: Source, folder: Path) -> Image:
+        """Return the image of ``source``, whose paths are relative to ``folder``; built only where it is not there yet.
+
+        BuildFailed says what the source lacks; StorageFull leaves nothing half-published.
+        """
+
+    async def find(self, digest: Digest) -> Image:
+        """Return the image; NotFound."""
+
+    async def files(self, digest: Digest) -> Sequence[File]:
+        """Return every file of the image, by path; NotFound."""
+
+    async def verify(self, digest: Digest) -> None:
+        """Read every byte again; ImageRejected says which file is not what it was (law 6)."""
+
+    async def list(self) -> Sequence[Image]:
+        """Return every image, newest first."""
+
+    async def remove(self, digest: Digest) -> None:
+        """Forget the image; its blobs go where no other image shares them. Nothing happens where it is not there."""
+
+
+class Fleets(Protocol):
+    """Runs instances. Keeps a fleet as ordered, with nobody watching: replaces what crashed, adopts what ran."""
+
+    async def launch(self, order: FleetOrder) -> None:
+        """Make the fleet so, or be on its way: returns before instances are ready. Also resizes.
+
+        Its image is verified before the first instance starts (ImageRejected). Conflict where the slot holds
+        another release.
+        """
+
+    async def retire(self, slot: Slot, release: int) -> None:
+        """End the fleet: out of every gateway, drained, stopped, gone. Returns when it is gone.
+
+        LawBroken(3) where a gateway is observed to route to it. Nothing happens where the slot is empty or holds
+        another release.
+        """
+
+    async def observe(self, service: str = "") -> Sequence[Fleet]:
+        """Return the fleets of ``service``, or of all."""
+
+    def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> AsyncIterator[LogLine]:
+        """Yield the last ``lines`` lines of each instance in order of time, then new ones while ``follow``."""
+
+
+class Gateway(Protocol):
+    """The gateways of one or more regions: which share of a service's requests goes where."""
+
+    async def set_route(self, route: Route, generation: int) -> None:
+        """Give every gateway ``route``, and return when each one reports it.
+
+        StaleGeneration where one has a larger generation; NotConverged where one does not report it in time;
+        NotFound where ``route`` gives weight to a backend that a gateway does not know.
+        """
+
+    async def remove_route(self, environment: str, service: str, generation: int) -> None:
+        """Answer 404 for the service at every gateway."""
+
+    async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
+        """Return what each gateway *has* of the service, read from the gateway; never raises for a silent one."""
+
+
+class Backends(Protocol):
+    """The other half of a gateway, used by what runs instances: who stands behind each backend."""
+
+    async def set_backend(self, backend: Backend) -> None:
+        """Give every gateway exactly these endpoints, and return when each one reports them."""
+
+    async def remove_backend(self, name: str) -> None:
+        """Forget the backend; LawBroken(3) where a gateway is observed to route to it."""
+
+    async def routed(self, name: str) -> bool:
+        """Return whether some gateway is observed to name the backend in a route; True where one is silent."""
+
+    async def active(self, name: str, address: str) -> int:
+        """Return the requests under way to one endpoint, over all gateways that answer."""
+
+
+class Ledger(Protocol):
+    """The append-only record."""
+
+    async def append(self, draft: Draft) -> Entry:
+        """Return the entry, durably written. A key that is there already returns the entry it made then."""
+
+    async def read(self, query: Query) -> Sequence[Entry]:
+        """Return the entries that match."""
+
+    async def make_release(self, release: Release) -> Release:
+        """Return ``release`` under its number: the next one of its service (its own ``number`` is ignored).
+
+        An equal one (image, config, flags, schema version) keeps the number and the date that it was made with.
+        """
+
+    async def release(self, service: str, number: int) -> Release:
+        """Return the release; NotFound."""
+
+    async def releases(self, service: str) -> Sequence[Release]:
+        """Return the releases of ``service``, newest first."""
+
+
+class Prober(Protocol):
+    """Runs checks on a release."""
+
+    async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:
+        """Return what the check saw, asking the release by its header; a time-out is a failure, never an error."""
+
+
+class Secrets(Protocol):
+    """Reads secrets where an instance is started; values are never stored or logged."""
+
+    async def resolve(self, name: str) -> str:
+        """Return the value; NotFound says where it should be put."""
+
+    async def known(self, name: str) -> bool:
+        """Return whether there is such a secret."""

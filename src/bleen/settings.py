@@ -1,0 +1,86 @@
+"""The environment, parsed once into a frozen value and passed on."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bleen.domain.codec import Value
+from bleen.domain.errors import InvalidInput
+
+
+class Ports(Value, frozen=True):
+    """Where the parts of one platform listen, all on loopback. 0 means: any free one, remembered in the home."""
+
+    gateway: int = 8080
+    api: int = 8070
+    engine: int = 0
+    engine_http: int = 0
+    postgres: int = 0
+    gateway_admin: int = 0
+    services: int = 8100
+    """The first of the ports that services have of their own."""
+
+
+class Settings(Value, frozen=True):
+    """How one platform runs."""
+
+    home: str
+    """The folder of all state, absolute."""
+    runtime: str
+    """The folder of sockets, short enough for a unix socket's path limit of 108 bytes."""
+    environment: str
+    regions: tuple[str, ...]
+    ports: Ports
+    server: str
+    """Where the command line finds the API; empty: the platform of ``home``."""
+    token: str
+    """For a remote server; empty: the token of ``home``."""
+    engine_address: str
+    """A Temporal cluster; empty: embedded."""
+    database_url: str
+    """A PostgreSQL server; empty: embedded."""
+
+    @property
+    def path(self) -> Path:
+        return Path(self.home)
+
+
+def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
+    """Return the settings that ``environ`` spells; InvalidInput names the variable that is wrong."""
+    home = (Path(environ.get("BLEEN_HOME") or (folder or Path.cwd()) / ".bleen")).absolute()
+    return Settings(
+        home=str(home),
+        runtime=str(_runtime_folder(environ, home)),
+        environment=environ.get("BLEEN_ENVIRONMENT", "dev"),
+        regions=tuple(environ.get("BLEEN_REGIONS", "local").split(",")),
+        ports=Ports(
+            gateway=_port(environ, "BLEEN_GATEWAY_PORT", 8080),
+            api=_port(environ, "BLEEN_API_PORT", 8070),
+            engine=_port(environ, "BLEEN_ENGINE_PORT", 0),
+            engine_http=_port(environ, "BLEEN_ENGINE_HTTP_PORT", 0),
+            postgres=_port(environ, "BLEEN_POSTGRES_PORT", 0),
+            gateway_admin=_port(environ, "BLEEN_GATEWAY_ADMIN_PORT", 0),
+            services=_port(environ, "BLEEN_SERVICE_PORTS", 8100),
+        ),
+        server=environ.get("BLEEN_SERVER", ""),
+        token=environ.get("BLEEN_TOKEN", ""),
+        engine_address=environ.get("BLEEN_ENGINE_ADDRESS", ""),
+        database_url=environ.get("BLEEN_DATABASE_URL", ""),
+    )
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise InvalidInput(
+            f"{name}={text} is no port", next="write a number from 0 (any free one) to 65535", where="environment"
+        )
+    return int(text)
+
+
+def _runtime_folder(environ: Mapping[str, str], home: Path) -> Path:
+    base = Path(environ.get("XDG_RUNTIME_DIR") or "/tmp")
+    return base / f"bleen-{os.getuid()}-{hashlib.sha256(str(home).encode()).hexdigest()[:10]}"
