@@ -1,0 +1,89 @@
+"""Every input and result of every workflow, update and query, in one file."""
+
+from bleen.domain.codec import Tagged, Value
+from bleen.domain.decision import Decision
+from bleen.domain.image import Digest
+from bleen.domain.release import Release, Runtime
+from bleen.domain.rollout import Outcome, Rollout
+from bleen.domain.service import Service, Strategy
+
+
+class DeployRequest(Value, frozen=True):
+    """Make a release of ``spec`` and roll it out."""
+
+    environment: str
+    spec: Service
+    runtime: Runtime
+    """The configuration of the release, files included."""
+    folder: str
+    """The folder of the service file, absolute, on the controller's machine: paths of ``spec.image`` start there."""
+    by: str
+    image: Digest | None = None
+    """An image that is built already; None builds ``spec.image``."""
+
+
+class RollbackRequest(Value, frozen=True):
+    """Go back: to ``to``, or to the release that was promoted before the present one."""
+
+    environment: str
+    service: str
+    by: str
+    to: int | None = None
+
+
+class RolloutRequest(Value, frozen=True):
+    """Roll a release out. The input of the rollout workflow."""
+
+    environment: str
+    service: str
+    hosts: tuple[str, ...]
+    release: int
+    strategy: Strategy
+    size: int
+    by: str
+    trusted: bool = False
+    """Going back to a release that was promoted lately: no checks, no approval."""
+
+
+class Started(Tagged, frozen=True):
+    """A rollout is on its way, now or as soon as the one before it has ended."""
+
+    rollout: str
+    """Its id, ``dev/hello/7``; empty while it waits for the one before it."""
+    release: Release
+
+
+class Unchanged(Tagged, frozen=True):
+    """The release serves already: same image, same configuration."""
+
+    release: Release
+
+
+class Refused(Tagged, frozen=True):
+    """It could not begin: no image, no such release, ... Nothing was changed."""
+
+    error: str
+    """The class of the error in `bleen.domain.errors`."""
+    what: str
+    why: str = ""
+    next: str = ""
+
+
+DeployResult = Started | Unchanged | Refused
+
+
+class Progress(Value, frozen=True):
+    """The live view of a rollout."""
+
+    rollout: Rollout
+    decision: Decision | None
+    """The last decision: what it does or waits for."""
+    error: str = ""
+    """Why the last decision could not be carried out yet, if so; it is tried again."""
+
+
+class RolloutResult(Value, frozen=True):
+    """How a rollout ended."""
+
+    rollout: str
+    outcome: Outcome
