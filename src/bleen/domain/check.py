@@ -6,14 +6,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from bleen.domain.codec import Tagged, Value, lasting
+from bleen.domain.codec import Tagged, Text, Value, lasting
 from bleen.domain.duration import Duration
 
 
 class HttpCheck(Tagged, frozen=True, tag="http"):
     """Ask the release for a path, through the gateway, as its users will."""
 
-    path: Annotated[str, Meta(pattern="^/")]
+    path: Annotated[str, Meta(pattern=r"^/\S*$", description="What to ask for, with its query.", examples=["/healthz"])]
     status: Annotated[int, Meta(ge=100, le=599, description="The status that it must answer.")] = 200
     contains: Annotated[str, Meta(description="Text that the answer must contain.")] = ""
     requests: Annotated[int, Meta(ge=1, le=10_000, description="How often to ask; every answer must be right.")] = 1
@@ -27,9 +27,11 @@ class CommandCheck(Tagged, frozen=True, tag="command"):
     It finds the address of the release in ``BLEEN_URL`` and the header to send in ``BLEEN_RELEASE``.
     """
 
-    run: Annotated[tuple[str, ...], Meta(min_length=1)]
+    run: Annotated[
+        tuple[Text, ...], Meta(min_length=1, description="The command and its arguments.", examples=[["./smoke.sh"]])
+    ]
     timeout: Annotated[Duration, Meta(description="Killed after this time, and failed.")] = lasting("60s")
-    attempts: Annotated[int, Meta(ge=1, le=100)] = 1
+    attempts: Annotated[int, Meta(ge=1, le=100, description="How often it may be run, a second apart, until it passes.")] = 1
 
 
 Check = HttpCheck | CommandCheck

@@ -5,13 +5,15 @@ the same way everywhere.
 """
 
 import hashlib
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from bleen.domain.duration import PATTERN, Duration
 
 T = TypeVar("T")
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", description="Text without NUL characters.")]
+"""What may stand in a command line or an environment: the operating system ends both at a NUL."""
 
 
 def kebab(name: str) -> str:

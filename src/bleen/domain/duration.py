@@ -4,8 +4,9 @@ import re
 from datetime import timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-PATTERN = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+LONGEST = timedelta(days=3650)
 
 
 class Duration(timedelta):
@@ -14,9 +15,12 @@ class Duration(timedelta):
     @classmethod
     def parse(cls, text: str) -> "Duration":
         """Return the duration that ``text`` names; ValueError if it names none."""
-        if not re.match(PATTERN, text):
-            raise ValueError(f"{text!r} is not a duration; write for example 30s, 10m or 1h30m")
-        return cls(seconds=sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text)))
+        if len(text) > 64 or not re.fullmatch(PATTERN, text):
+            raise ValueError(f"{text[:64]!r} is not a duration; write for example 30s, 10m or 1h30m")
+        total = sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text))
+        if total > LONGEST.total_seconds():
+            raise ValueError(f"{text!r} is longer than ten years; write for example 30s, 10m or 1h30m")
+        return cls(seconds=total)
 
     def __str__(self) -> str:
         """Return the shortest text that `parse` reads back to the same value."""

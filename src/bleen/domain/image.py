@@ -7,16 +7,50 @@ from msgspec import Meta
 from bleen.domain.codec import Tagged, Value
 
 Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="A content address: sha256 and 64 hex digits.")]
-RelativePath = Annotated[str, Meta(min_length=1, description="A path relative to the folder of the service file.")]
+RelativePath = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^/~\s\\][^\\\x00-\x1f]*$",
+        description="A path relative to the folder of the service file, inside the repository.",
+        examples=["app"],
+    ),
+]
+PypiVersion = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9][0-9A-Za-z.!+_-]*$",
+        description="The exact version; `bleen deploy --version` replaces it.",
+        examples=["0.65.2"],
+    ),
+]
+NpmVersion = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$",
+        description="The exact version; `bleen deploy --version` replaces it.",
+        examples=["14.2.0"],
+    ),
+]
+PinnedPackage = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?==[0-9][0-9A-Za-z.!+_-]*$",
+        description="A package with its exact version.",
+        examples=["setuptools==80.9.0"],
+    ),
+]
 
 
 class Pypi(Tagged, frozen=True):
     """An application from the Python package index."""
 
-    package: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The name of the package.")]
-    version: Annotated[str, Meta(min_length=1, description="The exact version; `bleen deploy --version` replaces it.")]
+    package: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The name of the package.", examples=["datasette"]),
+    ]
+    version: PypiVersion
     with_packages: Annotated[
-        tuple[str, ...], Meta(description="Further requirements, each with an exact version: `setuptools==80.9.0`.")
+        tuple[PinnedPackage, ...], Meta(description="Further packages, each with its exact version: `setuptools==80.9.0`.")
     ] = ()
     lock: Annotated[
         RelativePath | None, Meta(description="A requirements file with hashes; made at the first build where absent.")
@@ -26,14 +60,17 @@ class Pypi(Tagged, frozen=True):
 class Npm(Tagged, frozen=True):
     """An application from the npm registry."""
 
-    package: Annotated[str, Meta(pattern=r"^(@[a-z0-9~.-]+/)?[a-z0-9~._-]+$", description="The name of the package.")]
-    version: Annotated[str, Meta(min_length=1, description="The exact version; `bleen deploy --version` replaces it.")]
+    package: Annotated[
+        str,
+        Meta(pattern=r"^(@[a-z0-9~._-]+/)?[a-z0-9~._-]+$", description="The name of the package.", examples=["http-server"]),
+    ]
+    version: NpmVersion
 
 
 class Directory(Tagged, frozen=True):
     """An application in a folder of the repository."""
 
-    path: RelativePath
+    path: Annotated[RelativePath, Meta(description="The folder, relative to that of the service file.")]
     version: Annotated[str, Meta(description="A name for people; the digest is what counts.")] = ""
     requirements: Annotated[
         RelativePath | None, Meta(description="A Python requirements file with hashes, installed beside it.")
@@ -43,7 +80,7 @@ class Directory(Tagged, frozen=True):
 class Archive(Tagged, frozen=True):
     """An application in a tar or zip archive."""
 
-    path: RelativePath
+    path: Annotated[RelativePath, Meta(description="The archive, relative to the folder of the service file.")]
     digest: Annotated[Digest | None, Meta(description="The digest of the archive; refused where it differs.")] = None
     version: Annotated[str, Meta(description="A name for people; the digest is what counts.")] = ""
 

@@ -11,20 +11,28 @@ from bleen.domain.image import Digest
 
 ServiceName = Annotated[
     str,
-    Meta(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$", description="Lower-case letters, digits and dashes; 2 to 40 characters."),
+    Meta(
+        pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$",
+        description="Lower-case letters, digits and dashes, from a letter on; 2 to 40 characters.",
+        examples=["hello"],
+    ),
 ]
 
 
 class SecretRef(Value, frozen=True):
     """The name of a secret; its value is read by the machine that runs the instance and kept nowhere else."""
 
-    secret: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", description="The name of the secret.")]
+    secret: Annotated[
+        str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", description="The name of the secret.", examples=["DATABASE_URL"])
+    ]
 
 
 class Health(Value, frozen=True):
     """When an instance may have traffic."""
 
-    path: Annotated[str, Meta(pattern="^/", description="Answers 2xx or 3xx when the instance can serve.")] = "/"
+    path: Annotated[
+        str, Meta(pattern=r"^/\S*$", description="Answers 2xx or 3xx when the instance can serve.", examples=["/healthz"])
+    ] = "/"
     interval: Annotated[Duration, Meta(description="Between two probes.")] = lasting("1s")
     timeout: Annotated[Duration, Meta(description="How long one probe may take.")] = lasting("1s")
     successes: Annotated[int, Meta(ge=1, description="Consecutive good probes before it is ready.")] = 2

@@ -5,10 +5,36 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from bleen.domain.check import Check
-from bleen.domain.codec import Tagged, Value, lasting
+from bleen.domain.codec import Tagged, Text, Value, lasting
 from bleen.domain.duration import Duration
 from bleen.domain.image import RelativePath, Source
 from bleen.domain.release import Health, SecretRef, ServiceName, Stop
+
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!preview\.)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        max_length=253,
+        description="A host name in lower case, without scheme and port; `preview.*` is for previews.",
+        examples=["hello.localhost"],
+    ),
+]
+EnvName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!BLEEN_)[A-Za-z_][A-Za-z0-9_]*$",
+        description="Letters, digits and underscores; `BLEEN_*` belongs to Bleen.",
+        examples=["LOG_LEVEL"],
+    ),
+]
+FileName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!\.{1,2}(/|$))(?!.*/\.{1,2}(/|$))[A-Za-z0-9._@+-]+(/[A-Za-z0-9._@+-]+)*$",
+        description="A name or a path below `$BLEEN_FILES`: letters, digits and `._@+-`.",
+        examples=["settings.toml"],
+    ),
+]
 
 
 class Checks(Value, frozen=True):
@@ -42,7 +68,7 @@ class BlueGreen(Tagged, frozen=True):
     rollback_window: Annotated[
         int, Meta(ge=0, description="Going back to one of so many last promoted releases skips checks and approval.")
     ] = 3
-    checks: Checks = field(default_factory=Checks)
+    checks: Annotated[Checks, Meta(description="What may refuse or reverse a release.")] = field(default_factory=Checks)
 
 
 Strategy = BlueGreen
@@ -51,21 +77,26 @@ Strategy = BlueGreen
 class Service(Value, frozen=True):
     """A service: what it is made of, how it runs, how it changes version."""
 
-    service: ServiceName
-    image: Source
+    service: Annotated[ServiceName, Meta(description="The name of the service, the same as that of its folder.")]
+    image: Annotated[Source, Meta(description="What it is made of.")]
     command: Annotated[
-        tuple[str, ...],
-        Meta(min_length=1, description="`{address}` and `{port}` are where to listen, `{app}` the folder of the application."),
+        tuple[Text, ...],
+        Meta(
+            min_length=1,
+            description="What an instance runs; `{address}` and `{port}` are where to listen, `{app}` is the application's folder.",
+            examples=[["python", "{app}/server.py"]],
+        ),
     ]
     instances: Annotated[int, Meta(ge=1, le=1000, description="How many instances serve it.")] = 2
     port: Annotated[int, Meta(ge=1024, le=65535, description="The port of every instance, each on an address of its own.")] = (
         8080
     )
-    health: Health = field(default_factory=Health)
-    stop: Stop = field(default_factory=Stop)
-    env: Annotated[dict[str, str | SecretRef], Meta(description="Environment; a secret is `{secret: NAME}`.")] = {}
+    health: Annotated[Health, Meta(description="When an instance may have traffic.")] = field(default_factory=Health)
+    stop: Annotated[Stop, Meta(description="How an instance leaves.")] = field(default_factory=Stop)
+    env: Annotated[dict[EnvName, Text | SecretRef], Meta(description="Environment; a secret is `{secret: NAME}`.")] = {}
     files: Annotated[
-        dict[str, RelativePath], Meta(description="Files that the instance finds in `$BLEEN_FILES`: name there, path here.")
+        dict[FileName, RelativePath],
+        Meta(description="Configuration files that the instance finds in `$BLEEN_FILES`: name there, path here."),
     ] = {}
-    hosts: Annotated[tuple[str, ...], Meta(description="Host names; default `<service>.localhost`.")] = ()
-    strategy: Strategy = field(default_factory=BlueGreen)
+    hosts: Annotated[tuple[HostName, ...], Meta(description="Host names; none means `<service>.localhost`.")] = ()
+    strategy: Annotated[Strategy, Meta(description="How it changes version.")] = field(default_factory=BlueGreen)
