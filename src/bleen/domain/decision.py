@@ -1,4 +1,4 @@
-"""Decisions: the one next thing to do, with its reason. The dry run, `explain`, the ledger and the tests read the same value."""
+"""Decisions: the one next thing to do, with its reason. The dry run, `explain`, the ledger and the tests read it."""
 
 from datetime import datetime
 

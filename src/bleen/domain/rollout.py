@@ -118,23 +118,27 @@ class Rollout(Value, frozen=True):
         """Return the first check that failed, if one did."""
         return next((r for r in self.results if not r.passed and when in (None, r.when)), None)
 
-    def route(self, colour: Colour, *, listed: tuple[Colour, ...] | None = None) -> Route:
-        """Return the route that gives ``colour`` all traffic.
+    def route(self, colour: Colour, *, weight: int = WHOLE, listed: tuple[Colour, ...] | None = None) -> Route:
+        """Return the route that gives ``colour`` ``weight`` and the other colour the rest.
 
         ``listed`` are the colours that it may name, by default both; the idle one among them is the preview.
         """
-        both = (self.target_colour, self.stable_colour) if self.stable else (self.target_colour,)
-        names = both if listed is None else listed
-        idle = colour.other if colour.other in names else None
+        names = self.colours if listed is None else listed
+        idle = self.target_colour if weight < WHOLE else colour.other
         return Route(
             environment=self.environment,
             service=self.service,
             hosts=self.hosts,
-            split=Split.of(colour),
+            split=Split.of(colour, weight),
             blue=self.number(Colour.BLUE) if Colour.BLUE in names else None,
             green=self.number(Colour.GREEN) if Colour.GREEN in names else None,
-            preview=idle,
+            preview=idle if idle in names else None,
         )
+
+    @property
+    def colours(self) -> tuple[Colour, ...]:
+        """The slots that this rollout fills."""
+        return (self.target_colour, self.stable_colour) if self.stable else (self.target_colour,)
 
     def number(self, colour: Colour) -> int | None:
         """Return the release that this rollout wants in the slot of ``colour``."""
@@ -165,9 +169,10 @@ class Observation(Value, frozen=True):
         return next((f for f in self.fleets if f.slot.colour is colour and f.slot.region == region), None)
 
     def ready(self, colour: Colour, release: int) -> int:
-        """Return the fewest ready instances of ``release`` that a region has; 0 where one has none."""
-        counts = [f.ready for f in self.fleets if f.slot.colour is colour and f.release == release]
-        return min(counts, default=0)
+        """Return the fewest ready instances of ``release`` that a region with a gateway has."""
+        regions = {g.region for g in self.gateways}
+        fleets = (self.fleet(colour, region) for region in regions)
+        return min((f.ready if f and f.release == release else 0 for f in fleets), default=0)
 
     def healthy(self, colour: Colour, release: int) -> int:
         """Return the fewest healthy instances of ``release`` that a gateway sees; 0 where one sees none."""
@@ -176,6 +181,10 @@ class Observation(Value, frozen=True):
             for g in self.gateways
         ]
         return min(counts, default=0)
+
+    def capacity(self, colour: Colour, release: int) -> int:
+        """Return how many instances can serve: ready on their machines, and healthy to every gateway."""
+        return min(self.ready(colour, release), self.healthy(colour, release))
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -191,22 +200,30 @@ class Observation(Value, frozen=True):
         """Return whether every gateway answered and reports exactly ``route``."""
         return bool(self.gateways) and not self.silent and all(r == route for r in self.routes)
 
-    def split_is(self, colour: Colour) -> bool:
-        """Return whether every gateway answered and reports all traffic on ``colour``."""
+    def serves(self, colour: Colour, release: int) -> bool:
+        """Return whether every gateway answered and reports all traffic on ``release`` in ``colour``."""
         return (
             bool(self.gateways)
             and not self.silent
-            and all(r is not None and r.split.weight(colour) == WHOLE and r.release(colour) is not None for r in self.routes)
+            and all(r is not None and r.split.weight(colour) == WHOLE and r.release(colour) == release for r in self.routes)
         )
 
-    def may_route(self, release: int) -> bool:
-        """Return whether some gateway names ``release``, or might: silence counts as yes."""
-        if self.silent or not self.gateways:
-            return True
-        return any(r is not None and release in (r.blue, r.green) for r in self.routes)
+    def may_name(self, colour: Colour, release: int) -> bool:
+        """Return whether some gateway names ``release`` in ``colour``, or might: silence counts as yes."""
+        return self._unsure or any(r is not None and r.release(colour) == release for r in self.routes)
 
     def may_serve(self, colour: Colour, release: int) -> bool:
         """Return whether some gateway gives ``release`` weight, or might: silence counts as yes."""
-        if self.silent or not self.gateways:
-            return True
-        return any(r is not None and r.release(colour) == release and r.split.weight(colour) > 0 for r in self.routes)
+        return self._unsure or any(
+            r is not None and r.release(colour) == release and r.split.weight(colour) > 0 for r in self.routes
+        )
+
+    def knows(self, colour: Colour, release: int) -> bool:
+        """Return whether every gateway answered and has the backend of ``release``."""
+        return not self._unsure and all(
+            any(b.colour is colour and b.release == release for b in g.backends) for g in self.gateways
+        )
+
+    @property
+    def _unsure(self) -> bool:
+        return not self.gateways or bool(self.silent)
