@@ -83,7 +83,7 @@ class Service(Value, frozen=True):
         tuple[Text, ...],
         Meta(
             min_length=1,
-            description="What an instance runs; `{address}` and `{port}` are where to listen, `{app}` is the application's folder.",
+            description="What an instance runs: `{address}` and `{port}` say where to listen, `{app}` is its folder.",
             examples=[["python", "{app}/server.py"]],
         ),
     ]
