@@ -1,0 +1,124 @@
+"""How values and errors travel through the workflow engine: the domain's own codec, in one place, both ways.
+
+The engine's default converter turned an ``Abort("5xx")`` into a ``Promote("5xx")`` (decision 0001). Here a value is
+decoded as exactly the type that the receiver declares, and a missing or unknown tag is refused.
+"""
+
+import dataclasses
+from typing import Any
+
+import msgspec
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import (
+    BinaryNullPayloadConverter,
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverter,
+    EncodingPayloadConverter,
+    JSONProtoPayloadConverter,
+    PayloadConverter,
+)
+from temporalio.exceptions import ApplicationError
+
+from bleen.domain import codec, errors
+from bleen.domain.codec import Value
+from bleen.domain.errors import BleenError, InvalidInput, LawBroken, Transient
+
+
+class TaggedPayloads(EncodingPayloadConverter):
+    """Values as canonical JSON, exactly as in files, the ledger and the API."""
+
+    @property
+    def encoding(self) -> str:
+        return "json/plain"
+
+    def to_payload(self, value: Any) -> Payload | None:
+        return Payload(metadata={"encoding": b"json/plain"}, data=codec.encode(value))
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        return codec.decode(payload.data, Any if type_hint is None else type_hint)
+
+
+class Payloads(CompositePayloadConverter):
+    """Nothing, the engine's own protobufs, and ours."""
+
+    def __init__(self) -> None:
+        super().__init__(BinaryNullPayloadConverter(), JSONProtoPayloadConverter(), TaggedPayloads())
+
+
+class Told(Value, frozen=True):
+    """A domain error as the engine keeps it; its class is the failure's type."""
+
+    what: str
+    why: str = ""
+    next: str = ""
+    where: str = ""
+    law: int = 0
+
+
+def _tree(kind: type[BleenError]) -> dict[str, type[BleenError]]:
+    found = {kind.__name__: kind}
+    for child in kind.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+ERRORS = {name: kind for name, kind in _tree(BleenError).items() if kind.__module__ == errors.__name__}
+
+
+def to_failure_error(error: BleenError) -> ApplicationError:
+    """Return ``error`` as the engine's own; only a Transient one is worth another attempt."""
+    told = Told(error.what, error.why, error.next, getattr(error, "where", ""), getattr(error, "law", 0))
+    return ApplicationError(
+        error.what, codec.plain(told), type=type(error).__name__, non_retryable=not isinstance(error, Transient)
+    )
+
+
+def to_domain_error(failure: ApplicationError) -> BleenError | None:
+    """Return the domain error that ``failure`` carries; None where it is no error of ours."""
+    kind = ERRORS.get(failure.type or "")
+    if kind is None or len(failure.details) != 1:
+        return None
+    try:
+        told: Told = codec.convert(failure.details[0], Told)
+    except msgspec.ValidationError:
+        return None
+    return _rebuild(kind, told)
+
+
+def _rebuild(kind: type[BleenError], told: Told) -> BleenError:
+    if kind is LawBroken:
+        return LawBroken(told.law, told.why)
+    if kind is InvalidInput:
+        return InvalidInput(told.what, why=told.why, next=told.next, where=told.where)
+    return kind(told.what, why=told.why, next=told.next)
+
+
+class Failures(DefaultFailureConverter):
+    """Domain errors keep their class, their words and their retryability."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        if isinstance(exception, BleenError):
+            carried = to_failure_error(exception)
+            carried.__traceback__, carried.__cause__ = exception.__traceback__, exception.__cause__
+            carried.__suppress_context__ = True
+            exception = carried
+        super().to_failure(exception, payload_converter, failure)
+
+    def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:
+        error = super().from_failure(failure, payload_converter)
+        domain = to_domain_error(error) if isinstance(error, ApplicationError) else None
+        return domain or error
+
+
+def domain_error(error: BaseException | None) -> BleenError | None:
+    """Return the domain error in ``error`` or among its causes; None where there is none."""
+    while error is not None and not isinstance(error, BleenError):
+        error = error.__cause__
+    return error
+
+
+DATA_CONVERTER = dataclasses.replace(
+    DataConverter.default, payload_converter_class=Payloads, failure_converter_class=Failures
+)
