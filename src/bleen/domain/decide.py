@@ -94,19 +94,22 @@ def _going_back(rollout: Rollout, seen: Observation, now: datetime) -> Decision 
     if rollout.retreat is None:
         return None
     if rollout.stable is None:
-        if isinstance(rollout.outcome, Failed) and seen.may_serve(rollout.target_colour, rollout.target.number):
-            return Done(rollout.outcome, "its fleet is the only one: it is left serving (law 4)")
-        return (
-            _clear(rollout, seen, drop=rollout.target_colour)
-            if rollout.outcome
-            else Wait(_silence(seen) or "the split is being read")
-        )
+        return _give_up(rollout, seen)
     if not seen.serves(rollout.stable_colour, rollout.stable.number):
         return _restore(rollout, seen)
     until = (rollout.settled or now) + rollout.strategy.abort_delay
     if rollout.successor is None and now < until:
         return Wait(f"{rollout.target.name} is kept a little, for a look at it", until)
-    return _clear(rollout, seen, drop=rollout.target_colour)
+    return _clear(rollout, seen, drop=rollout.target_colour) or Done(_end(rollout), f"{rollout.stable.name} has all traffic")
+
+
+def _give_up(rollout: Rollout, seen: Observation) -> Decision:
+    """End a first deployment: there is no release to go back to."""
+    if rollout.outcome is None:
+        return Wait(_silence(seen) or "the split is being read")
+    if seen.may_serve(rollout.target_colour, rollout.target.number):
+        return Done(rollout.outcome, "its fleet is the only one: it is left serving (law 4)")
+    return _clear(rollout, seen, drop=rollout.target_colour) or Done(rollout.outcome, "nothing of it is left")
 
 
 def _troubled(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:

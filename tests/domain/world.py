@@ -1,0 +1,196 @@
+"""A world in memory and in the open: fleets, gateways and a clock that a test can hurt in every way it likes.
+
+It is a model, not a provider: it remembers what is *true*, so that a test can compare it with what was decided.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bleen.domain.check import CheckResult
+from bleen.domain.decide import advance, applied, decide, measured
+from bleen.domain.decision import Decision, Done, Launch, Measure, Retire, Shift
+from bleen.domain.fleet import Fleet, Instance, InstanceState, Slot
+from bleen.domain.laws import check
+from bleen.domain.plan import Intent, plan
+from bleen.domain.rollout import Observation, ReleaseRef, Rollout
+from bleen.domain.service import BlueGreen, Strategy
+from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen, Route
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DIGEST = "sha256:" + "0" * 64
+REGION = "local"
+
+
+def ref(number: int) -> ReleaseRef:
+    """Return release ``number``."""
+    return ReleaseRef(number=number, version=f"1.{number}", image=DIGEST)
+
+
+@dataclass
+class FleetState:
+    """A fleet as it is."""
+
+    release: int
+    size: int
+    states: list[InstanceState] = field(default_factory=list)
+    restarts: int = 0
+
+    @property
+    def ready(self) -> int:
+        return sum(s is InstanceState.READY for s in self.states)
+
+
+@dataclass
+class World:
+    """One service, one region, any number of gateways. ``bad`` releases never become ready."""
+
+    gateways: int = 1
+    now: datetime = START
+    fleets: dict[Colour, FleetState] = field(default_factory=dict)
+    routes: list[Route | None] = field(default_factory=list)
+    silent: set[int] = field(default_factory=set)
+    bad: set[int] = field(default_factory=set)
+    failing_checks: bool = False
+    log: list[Decision] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.routes = [None] * self.gateways
+
+    # ---- what happens ----
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Let time pass: instances of good releases become ready, those of bad ones crash."""
+        self.now += timedelta(seconds=seconds)
+        for fleet in self.fleets.values():
+            fleet.states += [InstanceState.STARTING] * (fleet.size - len(fleet.states))
+            del fleet.states[fleet.size :]
+            if fleet.release in self.bad:
+                fleet.restarts += fleet.size
+            else:
+                fleet.states = [InstanceState.READY] * fleet.size
+
+    def observe(self) -> Observation:
+        """Return what can be seen now."""
+        return Observation(at=self.now, fleets=tuple(self._fleets()), gateways=tuple(self._gateways()))
+
+    def do(self, rollout: Rollout, decision: Decision) -> Rollout:
+        """Carry ``decision`` out as the workflow does."""
+        self.log.append(decision)
+        match decision:
+            case Launch(colour, release, size):
+                fleet = self.fleets.setdefault(colour, FleetState(release, size))
+                assert fleet.release == release, "a launch into a slot that another release holds"
+                fleet.size = size
+            case Shift(route):
+                for i in range(self.gateways):
+                    if i not in self.silent:
+                        self.routes[i] = route
+            case Retire(colour, release):
+                self.retire(colour, release)
+            case Measure(when, checks):
+                passed = not self.failing_checks
+                results = tuple(CheckResult(f"check {i}", when, passed, "200", self.now) for i in range(len(checks)))
+                return measured(rollout, results)
+            case _:
+                pass
+        return applied(rollout, decision, self.now)
+
+    def retire(self, colour: Colour, release: int) -> None:
+        """End a fleet, and fail the test where a gateway, even a silent one, still names it."""
+        for route in self.routes:
+            assert route is None or route.release(colour) != release, f"r{release} was retired while a gateway names it"
+        if colour in self.fleets and self.fleets[colour].release == release:
+            del self.fleets[colour]
+
+    def turn(self, rollout: Rollout) -> tuple[Rollout, Decision]:
+        """Observe, decide, check the laws, act: one turn of the workflow."""
+        seen = self.observe()
+        rollout = advance(rollout, seen, self.now)
+        decision = decide(rollout, seen, self.now)
+        check(rollout, seen, decision)
+        return self.do(rollout, decision), decision
+
+    def run(self, rollout: Rollout, *, turns: int = 200, seconds: float = 1.0) -> Rollout:
+        """Take turns until the rollout is done; fail where it never is."""
+        for _ in range(turns):
+            rollout, decision = self.turn(rollout)
+            if isinstance(decision, Done):
+                return rollout
+            self.tick(seconds)
+        raise AssertionError(f"not done after {turns} turns; the last decisions: {self.log[-3:]}")
+
+    # ---- what tests start from ----
+
+    def begin(self, number: int, strategy: Strategy | None = None, *, size: int = 2, trusted: bool = False) -> Rollout:
+        """Return the plan of a rollout to release ``number``."""
+        intent = Intent(
+            id=f"dev/hello/{number}",
+            environment="dev",
+            service="hello",
+            hosts=("hello.localhost",),
+            regions=(REGION,),
+            target=ref(number),
+            strategy=strategy or BlueGreen(),
+            size=size,
+            by="ada",
+            trusted=trusted,
+        )
+        return plan(intent, {n: ref(n) for n in range(1, 50)}, self.observe(), self.now)
+
+    def deployed(self, number: int = 1, **options: int) -> "World":
+        """Return this world with release ``number`` deployed and everything else cleaned up."""
+        self.run(self.begin(number, **options), seconds=60)
+        self.log.clear()
+        return self
+
+    # ---- what is true ----
+
+    def serving(self) -> set[int]:
+        """Return the releases that some gateway gives weight to."""
+        return {
+            release
+            for route in self.routes
+            if route is not None
+            for colour in Colour
+            if route.split.weight(colour) > 0 and (release := route.release(colour)) is not None
+        }
+
+    def _fleets(self) -> list[Fleet]:
+        return [self._fleet(colour, state) for colour, state in self.fleets.items()]
+
+    def _fleet(self, colour: Colour, state: FleetState) -> Fleet:
+        instances = tuple(
+            Instance(
+                name=f"hello-{colour}-r{state.release}-{i}",
+                address=f"127.1.{list(Colour).index(colour)}.{i + 1}",
+                port=8080,
+                state=s,
+                since=START,
+                restarts=state.restarts // max(1, len(state.states)),
+                last_exit="exit 1" if state.restarts else "",
+            )
+            for i, s in enumerate(state.states)
+        )
+        slot = Slot(environment="dev", region=REGION, service="hello", colour=colour)
+        return Fleet(slot=slot, release=state.release, size=state.size, instances=instances)
+
+    def _gateways(self) -> list[GatewaySeen]:
+        return [
+            GatewaySeen(gateway=f"g{i}", region=REGION, answered=False)
+            if i in self.silent
+            else GatewaySeen(gateway=f"g{i}", region=REGION, answered=True, route=route, backends=self._backends())
+            for i, route in enumerate(self.routes)
+        ]
+
+    def _backends(self) -> tuple[BackendSeen, ...]:
+        return tuple(
+            BackendSeen(
+                colour=colour,
+                release=state.release,
+                endpoints=tuple(
+                    EndpointSeen(Endpoint(f"127.1.0.{i}", 8080), s is InstanceState.READY, 0)
+                    for i, s in enumerate(state.states)
+                ),
+            )
+            for colour, state in self.fleets.items()
+        )
