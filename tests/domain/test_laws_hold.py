@@ -1,0 +1,202 @@
+"""The laws under everything that can go wrong: the controller dies between any two lines, machines crash, gateways fall
+silent or apply a split late, twice or not at all, observations are old, people give commands at the worst moment.
+
+The machine compares what was decided with what is *true* in the world, not with what was reported.
+"""
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bleen.domain.check import HttpCheck
+from bleen.domain.codec import decode, encode
+from bleen.domain.command import Abort, Advance, GoBack, Pause, Resume, Scale, Supersede, accept
+from bleen.domain.decide import advance, decide
+from bleen.domain.decision import Decision, Done, Promote, Retire, Shift
+from bleen.domain.duration import seconds
+from bleen.domain.errors import NothingToDo
+from bleen.domain.fleet import InstanceState
+from bleen.domain.laws import check
+from bleen.domain.rollout import Observation, Rollout
+from bleen.domain.service import BlueGreen, Checks
+from bleen.domain.traffic import WHOLE, Colour
+from tests.domain.world import World
+
+STRATEGIES = st.builds(
+    BlueGreen,
+    auto_promote=st.booleans(),
+    auto_promote_after=st.sampled_from([None, seconds(5)]),
+    preview_instances=st.sampled_from([None, 1]),
+    warm=st.sampled_from([seconds(0), seconds(10), seconds(600)]),
+    abort_delay=st.sampled_from([seconds(0), seconds(5)]),
+    progress_deadline=st.just(seconds(120)),
+    checks=st.sampled_from([Checks(), Checks(before=(HttpCheck("/"),), after=(HttpCheck("/"),))]),
+)
+COLOURS = st.sampled_from(list(Colour))
+
+
+class Storm(RuleBasedStateMachine):
+    """One rollout after the other in a world that goes wrong all the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(gateways=2)
+        self.rollout: Rollout | None = None
+        self.number = 1
+        self.old: Observation | None = None
+
+    @initialize(size=st.integers(1, 3))
+    def a_service_runs(self, size: int) -> None:
+        self.world.deployed(1, size=size)
+        self.size = size
+
+    # ---- the controller ----
+
+    @precondition(lambda self: self.rollout is None and not self.world.silent)
+    @rule(strategy=STRATEGIES, size=st.integers(1, 3))
+    def deploy(self, strategy: BlueGreen, size: int) -> None:
+        self.number += 1
+        try:
+            self.rollout = self.world.begin(self.number, strategy, size=size)
+        except NothingToDo:
+            self.rollout = None
+
+    @precondition(lambda self: self.rollout is not None)
+    @rule()
+    def turn(self) -> None:
+        self._decided(self.world.observe(), act=True, keep=True)
+
+    @precondition(lambda self: self.rollout is not None)
+    @rule(count=st.integers(2, 8))
+    def some_turns(self, count: int) -> None:
+        """A stretch without surprises, so that the surprises come at every depth."""
+        for _ in range(count):
+            if self.rollout is not None:
+                self._decided(self.world.observe(), act=True, keep=True)
+                self.world.tick()
+
+    @precondition(lambda self: self.rollout is not None)
+    @rule()
+    def die_after_acting(self) -> None:
+        """The act is done and the controller forgets that it did it: it will do it again."""
+        self._decided(self.world.observe(), act=True, keep=False)
+
+    @precondition(lambda self: self.rollout is not None and self.old is not None)
+    @rule()
+    def turn_on_an_old_observation(self) -> None:
+        assert self.old is not None and self.rollout is not None
+        if self.rollout.acted is not None and self.old.at < self.rollout.acted:
+            self._decided(self.old, act=True, keep=True)
+
+    @rule()
+    def remember_what_is_seen(self) -> None:
+        self.old = self.world.observe()
+
+    @precondition(lambda self: self.rollout is not None)
+    @rule(
+        command=st.sampled_from(
+            [
+                Advance("a"),
+                Advance("a", full=True),
+                Pause("a"),
+                Resume("a"),
+                Abort("a"),
+                GoBack("a"),
+                Scale("a", 2),
+                Supersede("a", 99),
+            ]
+        )
+    )
+    def command(self, command: Advance | Pause | Resume | Abort | GoBack | Scale | Supersede) -> None:
+        assert self.rollout is not None
+        try:
+            self.rollout = accept(self.rollout, command, self.world.now)
+        except NothingToDo as refusal:
+            assert refusal.what
+
+    # ---- the world ----
+
+    @rule(length=st.sampled_from([0.5, 3.0, 30.0, 700.0]))
+    def time_passes(self, length: float) -> None:
+        self.world.tick(length)
+
+    @rule(colour=COLOURS, state=st.sampled_from([InstanceState.CRASHED, InstanceState.SICK]), whole=st.booleans())
+    def instances_fail(self, colour: Colour, state: InstanceState, whole: bool) -> None:
+        fleet = self.world.fleets.get(colour)
+        if fleet is not None:
+            fleet.states = [state if whole or i == 0 else s for i, s in enumerate(fleet.states)]
+
+    @rule(gateway=st.integers(0, 1))
+    def a_gateway_falls_silent(self, gateway: int) -> None:
+        self.world.silent.add(gateway)
+
+    @rule()
+    def gateways_answer_again(self) -> None:
+        self.world.silent.clear()
+
+    @rule(bad=st.booleans())
+    def checks_change(self, bad: bool) -> None:
+        self.world.failing_checks = bad
+
+    # ---- what must hold ----
+
+    @invariant()
+    def someone_serves(self) -> None:
+        """Every gateway gives all its traffic to fleets that exist."""
+        for route in self.world.routes:
+            if route is None:
+                continue
+            assert route.split.blue + route.split.green == WHOLE
+            for colour in Colour:
+                if route.split.weight(colour) > 0:
+                    release = route.release(colour)
+                    fleet = self.world.fleets.get(colour)
+                    assert fleet is not None and fleet.release == release, f"{route} and there is {fleet}"
+
+    def teardown(self) -> None:
+        """Once nothing goes wrong any more, the rollout ends, and both gateways agree."""
+        self.world.silent.clear()
+        self.world.failing_checks = False
+        if self.rollout is not None:
+            rollout = self.rollout.resumed(self.world.now)
+            if not rollout.retreat and not rollout.outcome:
+                rollout = accept(rollout, Advance("a", full=True), self.world.now)
+            self.world.tick()
+            self.world.run(rollout, seconds=60)
+        assert len(set(self.world.routes)) == 1
+        assert len(self.world.fleets) == 1
+
+    def _decided(self, seen: Observation, *, act: bool, keep: bool) -> None:
+        assert self.rollout is not None
+        restored = decode(encode(self.rollout), Rollout)
+        assert restored == self.rollout, "a rollout is the same after a restart"
+        rollout = advance(restored, seen, self.world.now)
+        decision = decide(rollout, seen, self.world.now)
+        assert decide(rollout, seen, self.world.now) == decision
+        check(rollout, seen, decision)
+        self._lawful(rollout, decision)
+        if act:
+            after = self.world.do(rollout, decision)
+            self.world.now += timedelta(milliseconds=1)
+            self.rollout = (after if keep else rollout) if not isinstance(decision, Done) else None
+
+    def _lawful(self, rollout: Rollout, decision: Decision) -> None:
+        match decision:
+            case Shift(route):
+                for colour in Colour:
+                    release = route.release(colour)
+                    rising = any(r is None or r.split.weight(colour) < route.split.weight(colour) for r in self.world.routes)
+                    if rising and release is not None:
+                        assert self.world.fleets[colour].ready > 0, "weight for a fleet in which nothing is ready"
+            case Promote(release):
+                assert self.world.serving() == {release}
+            case Retire(_, release):
+                assert release not in self.world.serving()
+            case _:
+                pass
+
+
+TestStorm = Storm.TestCase
+TestStorm.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
