@@ -13,7 +13,9 @@ from bleen.domain.duration import Duration
 class HttpCheck(Tagged, frozen=True, tag="http"):
     """Ask the release for a path, through the gateway, as its users will."""
 
-    path: Annotated[str, Meta(pattern=r"^/\S*$", description="What to ask for, with its query.", examples=["/healthz"])]
+    path: Annotated[
+        str, Meta(pattern=r"^/\S*$", description="What to ask for, from `/` on, with its query.", examples=["/healthz"])
+    ]
     status: Annotated[int, Meta(ge=100, le=599, description="The status that it must answer.")] = 200
     contains: Annotated[str, Meta(description="Text that the answer must contain.")] = ""
     requests: Annotated[int, Meta(ge=1, le=10_000, description="How often to ask; every answer must be right.")] = 1

@@ -19,7 +19,7 @@ PypiVersion = Annotated[
     str,
     Meta(
         pattern=r"^[0-9][0-9A-Za-z.!+_-]*$",
-        description="The exact version; `bleen deploy --version` replaces it.",
+        description="The exact version, from a digit on; `bleen deploy --version` replaces it.",
         examples=["0.65.2"],
     ),
 ]
@@ -27,7 +27,7 @@ NpmVersion = Annotated[
     str,
     Meta(
         pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$",
-        description="The exact version; `bleen deploy --version` replaces it.",
+        description="The exact version, from a digit on; `bleen deploy --version` replaces it.",
         examples=["14.2.0"],
     ),
 ]

@@ -23,7 +23,12 @@ class SecretRef(Value, frozen=True):
     """The name of a secret; its value is read by the machine that runs the instance and kept nowhere else."""
 
     secret: Annotated[
-        str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", description="The name of the secret.", examples=["DATABASE_URL"])
+        str,
+        Meta(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$",
+            description="The name of the secret: letters, digits and `._-`, from a letter on.",
+            examples=["DATABASE_URL"],
+        ),
     ]
 
 
@@ -31,7 +36,12 @@ class Health(Value, frozen=True):
     """When an instance may have traffic."""
 
     path: Annotated[
-        str, Meta(pattern=r"^/\S*$", description="Answers 2xx or 3xx when the instance can serve.", examples=["/healthz"])
+        str,
+        Meta(
+            pattern=r"^/\S*$",
+            description="From `/` on, without spaces; answers 2xx or 3xx when the instance can serve.",
+            examples=["/healthz"],
+        ),
     ] = "/"
     interval: Annotated[Duration, Meta(description="Between two probes.")] = lasting("1s")
     timeout: Annotated[Duration, Meta(description="How long one probe may take.")] = lasting("1s")

@@ -93,10 +93,16 @@ class Service(Value, frozen=True):
     )
     health: Annotated[Health, Meta(description="When an instance may have traffic.")] = field(default_factory=Health)
     stop: Annotated[Stop, Meta(description="How an instance leaves.")] = field(default_factory=Stop)
-    env: Annotated[dict[EnvName, Text | SecretRef], Meta(description="Environment; a secret is `{secret: NAME}`.")] = {}
+    env: Annotated[
+        dict[EnvName, Text | SecretRef],
+        Meta(description="Environment; a secret is `{secret: NAME}`.", examples=[{"LOG_LEVEL": "info"}]),
+    ] = {}
     files: Annotated[
         dict[FileName, RelativePath],
-        Meta(description="Configuration files that the instance finds in `$BLEEN_FILES`: name there, path here."),
+        Meta(
+            description="Configuration files that the instance finds in `$BLEEN_FILES`: name there, path here.",
+            examples=[{"settings.toml": "settings.toml"}],
+        ),
     ] = {}
     hosts: Annotated[tuple[HostName, ...], Meta(description="Host names; none means `<service>.localhost`.")] = ()
     strategy: Annotated[Strategy, Meta(description="How it changes version.")] = field(default_factory=BlueGreen)
