@@ -1,0 +1,83 @@
+"""Deployments and rollouts: made, tried dry, explained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from litestar import get, post
+
+from bleen.domain.errors import NothingToDo
+from bleen.domain.plan import Intent, plan
+from bleen.domain.release import Release, config_digest
+from bleen.domain.rollout import ReleaseRef
+from bleen.interfaces.api import reading
+from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.views import DryRun, Explanation, RolloutList
+from bleen.workflows.messages import DeployRequest, DeployResult
+
+
+@post("/v1/deployments", status_code=200)
+async def deploy(providers: Providers, data: DeployRequest) -> DeployResult:
+    """Build the image where it is not built yet, make a release, and roll it out."""
+    return await providers.control.deploy(data)
+
+
+@post("/v1/dry-runs", status_code=200)
+async def try_dry(providers: Providers, data: DeployRequest) -> DryRun:
+    """Return what a deployment would do if all went well. The image is built; nothing else happens."""
+    seen = await reading.observation(providers, data.environment, data.spec.service)
+    releases = await providers.ledger.releases(data.spec.service)
+    target = await _target(providers, data, releases)
+    from bleen.workflows.dry_run import dry_run
+
+    try:
+        rollout = plan(_intent(providers, data, target), {r.number: _ref(r) for r in releases}, seen, providers.clock())
+    except NothingToDo:
+        return DryRun(release=target.name, unchanged=True, steps=(), decisions=())
+    return DryRun(release=target.name, unchanged=False, steps=rollout.steps, decisions=dry_run(rollout, seen))
+
+
+@get("/v1/rollouts")
+async def list_rollouts(providers: Providers) -> RolloutList:
+    """Every rollout under way, warm times included."""
+    return RolloutList(rollouts=tuple(await providers.control.active()))
+
+
+@get("/v1/rollouts/{environment:str}/{service:str}/{number:int}/explanation")
+async def explain(providers: Providers, environment: str, service: str, number: int) -> Explanation:
+    """Why a rollout went as it did: every decision with its reason and what was seen."""
+    return await reading.explanation(providers, environment, service, number)
+
+
+async def _target(providers: Providers, request: DeployRequest, releases: Sequence[Release]) -> ReleaseRef:
+    """The release that would be made: an equal one keeps its number."""
+    spec = request.spec
+    if request.image:
+        image = await providers.images.find(request.image)
+    else:
+        image = await providers.images.build(spec.service, spec.image, Path(request.folder))
+    config = config_digest(request.runtime)
+    same = next((r for r in releases if (r.image, r.config) == (image.digest, config)), None)
+    number = same.number if same else max((r.number for r in releases), default=0) + 1
+    return ReleaseRef(number=number, version=image.version, image=image.digest)
+
+
+def _intent(providers: Providers, request: DeployRequest, target: ReleaseRef) -> Intent:
+    spec = request.spec
+    return Intent(
+        id=f"{request.environment}/{spec.service}/0",
+        environment=request.environment,
+        service=spec.service,
+        hosts=spec.hosts or (f"{spec.service}.localhost",),
+        regions=providers.regions,
+        target=target,
+        strategy=spec.strategy,
+        size=spec.instances,
+        by=request.by,
+    )
+
+
+def _ref(release: Release) -> ReleaseRef:
+    return ReleaseRef(number=release.number, version=release.version, image=release.image)
+
+
+ROUTES = (deploy, try_dry, list_rollouts, explain)

@@ -1,0 +1,44 @@
+"""The platform itself, and the images that it keeps."""
+
+import asyncio
+
+from litestar import get
+
+from bleen.domain.ledger import Query
+from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.views import ImageList, ImageView, PlatformView
+
+
+@get("/healthz", media_type="text/plain", sync_to_thread=False)
+def healthz() -> str:
+    """``ok`` while the process lives. Needs no token."""
+    return "ok"
+
+
+@get("/readyz", media_type="text/plain")
+async def readyz(providers: Providers) -> str:
+    """``ready`` when the ledger and the engine answer; 503 says which one does not."""
+    await asyncio.gather(providers.ledger.read(Query(limit=1)), providers.control.active())
+    return "ready"
+
+
+@get("/v1/platform")
+async def show_platform(providers: Providers) -> PlatformView:
+    """The platform and its parts."""
+    return await providers.platform()
+
+
+@get("/v1/images")
+async def list_images(providers: Providers) -> ImageList:
+    """Every image, newest first."""
+    return ImageList(images=tuple(await providers.images.list()))
+
+
+@get("/v1/images/{digest:str}")
+async def show_image(providers: Providers, digest: str) -> ImageView:
+    """One image and its files."""
+    image, files = await asyncio.gather(providers.images.find(digest), providers.images.files(digest))
+    return ImageView(image=image, files=tuple(files))
+
+
+ROUTES = (healthz, readyz, show_platform, list_images, show_image)

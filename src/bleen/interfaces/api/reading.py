@@ -1,0 +1,156 @@
+"""Views, from what the ports report."""
+
+import asyncio
+from collections.abc import Sequence
+
+from bleen.domain import views as ledger_views
+from bleen.domain.errors import NotFound
+from bleen.domain.fleet import Fleet
+from bleen.domain.ledger import Entry, Query, RolloutStarted
+from bleen.domain.rollout import Observation, ReleaseRef
+from bleen.domain.traffic import GatewaySeen
+from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.views import ExplainedLine, Explanation, HistoryView, ServiceList, ServiceView, Urls
+from bleen.interfaces.words import event_words
+from bleen.workflows.messages import Progress
+
+_MANY = 10_000
+_RECENT = 5
+_MILESTONES = ("rollout-started", "settled", "finished")
+
+
+async def service_list(providers: Providers, environment: str) -> ServiceList:
+    """Return every service of ``environment``, by name."""
+    entries, fleets = await asyncio.gather(_milestones(providers, environment), providers.fleets.observe())
+    names = sorted({e.service for e in entries} | {f.slot.service for f in fleets if f.slot.environment == environment})
+    views = [
+        _service(providers, environment, name, [e for e in entries if e.service == name], [f for f in fleets if _of(f, name)])
+        for name in names
+    ]
+    return ServiceList(environment=environment, services=tuple(await asyncio.gather(*views)))
+
+
+async def service_view(providers: Providers, environment: str, service: str) -> ServiceView:
+    """Return one service; NotFound."""
+    entries, fleets = await asyncio.gather(_milestones(providers, environment, service), providers.fleets.observe(service))
+    if not entries and not fleets:
+        raise unknown_service(environment, service)
+    return await _service(providers, environment, service, entries, fleets)
+
+
+async def observation(providers: Providers, environment: str, service: str) -> Observation:
+    """Return what is seen of ``service`` now."""
+    fleets, gateways = await asyncio.gather(providers.fleets.observe(service), providers.gateway.observe(environment, service))
+    here = tuple(f for f in fleets if f.slot.environment == environment)
+    return Observation(at=providers.clock(), fleets=here, gateways=tuple(gateways))
+
+
+async def history_view(providers: Providers, environment: str, service: str, limit: int) -> HistoryView:
+    """Return the latest ``limit`` rollouts of ``service``; NotFound where there never was one."""
+    entries = await _milestones(providers, environment, service)
+    if not entries:
+        raise unknown_service(environment, service)
+    return HistoryView(environment=environment, service=service, rollouts=ledger_views.history(entries)[:limit])
+
+
+async def explanation(providers: Providers, environment: str, service: str, number: int | None) -> Explanation:
+    """Return why rollout ``number`` of ``service`` went as it did, or the last one; NotFound."""
+    if number is None:
+        rollout = (await history_view(providers, environment, service, 1)).rollouts[0].id
+    else:
+        rollout = f"{environment}/{service}/{number}"
+    entries = await providers.ledger.read(Query(rollout=rollout, limit=_MANY))
+    summaries = ledger_views.history(entries)
+    if not summaries:
+        raise NotFound(f"there is no rollout {rollout}", next=f"bleen history {service} lists them")
+    began = summaries[0].started
+    lines = tuple(
+        ExplainedLine(
+            sequence=line.sequence,
+            at=line.at,
+            after=(line.at - began).total_seconds(),
+            kind=line.kind,
+            what=event_words(line.event),
+            why=line.why,
+            by=line.by,
+            evidence=line.evidence,
+            event=line.event,
+        )
+        for line in ledger_views.explain(entries)
+    )
+    return Explanation(rollout=summaries[0], lines=lines)
+
+
+def unknown_service(environment: str, service: str) -> NotFound:
+    """Return the error for a service that nobody deployed."""
+    return NotFound(
+        f"there is no service {service} in {environment}",
+        why="nothing of that name was ever deployed there",
+        next=f"bleen status lists the services; bleen deploy {service} makes it one",
+    )
+
+
+async def _milestones(providers: Providers, environment: str, service: str = "") -> Sequence[Entry]:
+    query = Query(environment=environment, service=service, kinds=_MILESTONES, limit=_MANY, newest=True)
+    return await providers.ledger.read(query)
+
+
+async def _service(
+    providers: Providers, environment: str, service: str, entries: Sequence[Entry], fleets: Sequence[Fleet]
+) -> ServiceView:
+    gateways, progress, port = await asyncio.gather(
+        providers.gateway.observe(environment, service),
+        providers.control.progress(environment, service),
+        providers.own_port(environment, service),
+    )
+    here = tuple(f for f in fleets if f.slot.environment == environment)
+    return ServiceView(
+        environment=environment,
+        service=service,
+        state=state_of(progress, here, gateways),
+        stable=_stable(entries),
+        urls=_urls(providers, service, entries, port),
+        fleets=here,
+        gateways=tuple(gateways),
+        progress=progress,
+        history=ledger_views.history(entries)[:_RECENT],
+        at=providers.clock(),
+    )
+
+
+def state_of(progress: Progress | None, fleets: Sequence[Fleet], gateways: Sequence[GatewaySeen]) -> str:
+    """Return how a service is, in one word."""
+    if progress is not None and progress.rollout.outcome is None:
+        return "changing"
+    if not gateways or not all(g.answered for g in gateways):
+        return "unknown"
+    serving = [f for f in fleets if any(_serves(g, f) for g in gateways)]
+    if not serving or any(f.ready == 0 for f in serving):
+        return "down"
+    return "degraded" if any(f.ready < f.size for f in serving) else "serving"
+
+
+def _serves(gateway: GatewaySeen, fleet: Fleet) -> bool:
+    route, colour = gateway.route, fleet.slot.colour
+    here = route is not None and gateway.region == fleet.slot.region
+    return here and route is not None and route.release(colour) == fleet.release and route.split.weight(colour) > 0
+
+
+def _stable(entries: Sequence[Entry]) -> ReleaseRef | None:
+    """The release that serves by the ledger, with its version."""
+    number = ledger_views.standing(entries).stable
+    plans = [e.event.rollout for e in entries if isinstance(e.event, RolloutStarted)]
+    refs = [r for p in plans for r in (p.target, p.stable) if r is not None]
+    return next((r for r in refs if r.number == number), None)
+
+
+def _urls(providers: Providers, service: str, entries: Sequence[Entry], port: int | None) -> Urls:
+    plans = [e.event.rollout for e in sorted(entries, key=lambda e: -e.sequence) if isinstance(e.event, RolloutStarted)]
+    host = plans[0].hosts[0] if plans and plans[0].hosts else f"{service}.localhost"
+    gate = "" if providers.gateway_port == 80 else f":{providers.gateway_port}"
+    own = f"http://127.0.0.1:{port}" if port else ""
+    return Urls(live=f"http://{host}{gate}", preview=f"http://preview.{host}{gate}", own=own)
+
+
+def _of(fleet: Fleet, service: str) -> bool:
+    return fleet.slot.service == service

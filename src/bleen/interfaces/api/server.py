@@ -1,0 +1,77 @@
+"""The API as an application, and as a server beside the worker in one event loop."""
+
+import socket
+from typing import Any
+
+import uvicorn
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from bleen import __version__
+from bleen.domain.duration import Duration
+from bleen.domain.errors import PortTaken
+from bleen.interfaces.api import deployments, parts, services
+from bleen.interfaces.api.faults import FAULTS
+from bleen.interfaces.api.guard import Guard
+from bleen.interfaces.api.providers import Providers
+
+
+def build_api(providers: Providers, token: str) -> Litestar:
+    """Return the API over ``providers``; everything but ``/healthz`` wants ``token``."""
+    return Litestar(
+        route_handlers=[*parts.ROUTES, *services.ROUTES, *deployments.ROUTES],
+        dependencies={"providers": Provide(lambda: providers, sync_to_thread=False)},
+        middleware=[Guard(token)],
+        exception_handlers=FAULTS,
+        type_encoders={Duration: str},
+        type_decoders=[(_is_duration, _duration)],
+        openapi_config=_openapi(),
+        signature_namespace={"Providers": Providers},
+        logging_config=None,
+    )
+
+
+async def serve(api: Litestar, port: int) -> None:
+    """Answer on ``port`` of the loopback until cancelled or told to stop by a signal; PortTaken."""
+    # Bound here, because uvicorn answers a taken port by ending the process.
+    with _listen(port) as door:
+        config = uvicorn.Config(api, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
+        await uvicorn.Server(config).serve(sockets=[door])
+
+
+def _listen(port: int) -> socket.socket:
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(("127.0.0.1", port))
+    except OSError as error:
+        door.close()
+        raise PortTaken(
+            f"port {port} is taken", why="another program listens there", next="set BLEEN_API_PORT to a free one, or to 0"
+        ) from error
+    return door
+
+
+def _openapi() -> OpenAPIConfig:
+    bearer = SecurityScheme(type="http", scheme="bearer", description="The text of `<home>/token`.")
+    return OpenAPIConfig(
+        title="Bleen",
+        version=__version__,
+        components=[Components(security_schemes={"token": bearer})],
+        security=[{"token": []}],
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        path="/schema",
+    )
+
+
+def _is_duration(kind: Any) -> bool:
+    return kind is Duration
+
+
+def _duration(kind: type, value: Any) -> Duration:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration; write for example 30s, 10m or 1h30m")
+    return Duration.parse(value)

@@ -1,0 +1,110 @@
+"""Services: what they are, what they did, and what a person tells them."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from bleen.domain.codec import encode
+from bleen.domain.command import Command
+from bleen.domain.errors import NothingToDo
+from bleen.domain.fleet import LogLine
+from bleen.domain.rollout import Promoted, Rollout
+from bleen.interfaces.api import reading
+from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.views import (
+    Explanation,
+    GoBackOrder,
+    HistoryView,
+    RetryOrder,
+    Returning,
+    RollbackResult,
+    ServiceList,
+    ServiceView,
+)
+from bleen.workflows.messages import DeployResult, RollbackRequest
+
+Environment = Annotated[str, Parameter(query="environment", description="Default: the environment of the platform.")]
+
+
+@get("/v1/services")
+async def list_services(providers: Providers, environment: Environment = "") -> ServiceList:
+    """Every service of an environment, as it is seen now."""
+    return await reading.service_list(providers, environment or providers.environment)
+
+
+@get("/v1/services/{service:str}")
+async def show_service(providers: Providers, service: str, environment: Environment = "") -> ServiceView:
+    """One service, as it is seen now."""
+    return await reading.service_view(providers, environment or providers.environment, service)
+
+
+@get("/v1/services/{service:str}/history")
+async def show_history(
+    providers: Providers,
+    service: str,
+    environment: Environment = "",
+    limit: Annotated[int, Parameter(ge=1, le=1000)] = 20,
+) -> HistoryView:
+    """The latest rollouts of a service, newest first."""
+    return await reading.history_view(providers, environment or providers.environment, service, limit)
+
+
+@get("/v1/services/{service:str}/explanation")
+async def explain_last(providers: Providers, service: str, environment: Environment = "") -> Explanation:
+    """Why the last rollout of a service went as it did."""
+    return await reading.explanation(providers, environment or providers.environment, service, None)
+
+
+@get("/v1/services/{service:str}/logs", media_type="application/x-ndjson")
+async def show_logs(
+    providers: Providers,
+    service: str,
+    instance: str = "",
+    lines: Annotated[int, Parameter(ge=0, le=100_000)] = 100,
+    follow: bool = False,
+) -> Stream:
+    """What the instances of a service wrote: one JSON object a line."""
+    if not await providers.fleets.observe(service):
+        raise reading.unknown_service(providers.environment, service)
+    log = providers.fleets.logs(service, instance=instance, lines=lines, follow=follow)
+    return Stream(_lines(log), media_type="application/x-ndjson")
+
+
+@post("/v1/services/{service:str}/commands", status_code=200)
+async def command(providers: Providers, service: str, data: Command, environment: Environment = "") -> Rollout:
+    """Tell the rollout under way something; 409 where it makes no sense."""
+    return await providers.control.command(environment or providers.environment, service, data)
+
+
+@post("/v1/services/{service:str}/rollback", status_code=200)
+async def roll_back(providers: Providers, service: str, data: GoBackOrder, environment: Environment = "") -> RollbackResult:
+    """Go back to the release before, or to a given one."""
+    where = environment or providers.environment
+    result = await providers.control.rollback(RollbackRequest(where, service, data.by, data.to))
+    return Returning(result) if isinstance(result, Rollout) else result
+
+
+@post("/v1/services/{service:str}/retry", status_code=200)
+async def retry(providers: Providers, service: str, data: RetryOrder, environment: Environment = "") -> RollbackResult:
+    """Roll the release of the last rollout out again, with every check, if it did not make it."""
+    where = environment or providers.environment
+    last = (await reading.history_view(providers, where, service, 1)).rollouts[0]
+    if last.outcome is None:
+        raise NothingToDo(f"{last.id} is under way: there is nothing to retry", next=f"bleen status {service} --watch")
+    if isinstance(last.outcome, Promoted):
+        raise NothingToDo(f"{last.id} was promoted: there is nothing to retry", next=f"bleen deploy {service}")
+    result: DeployResult | Rollout = await providers.control.rollback(
+        RollbackRequest(where, service, data.by, last.target.number)
+    )
+    return Returning(result) if isinstance(result, Rollout) else result
+
+
+async def _lines(log: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:
+    async for line in log:
+        yield encode(line) + b"\n"
+
+
+ROUTES = (list_services, show_service, show_history, explain_last, show_logs, command, roll_back, retry)

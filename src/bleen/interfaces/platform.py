@@ -1,0 +1,48 @@
+"""What the command line needs of the machine it is typed on. `bleen.app` provides it; tests provide their own."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from bleen.domain.codec import Value
+from bleen.settings import Settings
+
+
+class Server(Value, frozen=True):
+    """Where the API answers, and the token that it wants."""
+
+    address: str
+    """Such as ``http://127.0.0.1:8070``."""
+    token: str
+
+
+class Finding(Value, frozen=True):
+    """One thing that `bleen doctor` looked at."""
+
+    name: str
+    level: Literal["good", "warning", "bad"]
+    detail: str
+    next: str = ""
+    """What to type or do; empty where all is well."""
+
+
+class Platform(Protocol):
+    """One platform: the parts that run on this machine, or an API elsewhere."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that it was made with."""
+
+    def up(self, *, foreground: bool = False) -> Server:
+        """Start what does not run yet, and return when it is ready; with ``foreground``, when it was stopped.
+
+        PortTaken, AlreadyRunning, StorageFull, StartFailed say what was in the way; nothing is left half-started.
+        """
+
+    def down(self) -> bool:
+        """End all of it, instances included; False where nothing ran."""
+
+    def doctor(self) -> Sequence[Finding]:
+        """Return what was looked at, whether or not it runs."""
+
+    def server(self) -> Server:
+        """Return where the API of the running platform is; Unreachable where none runs."""

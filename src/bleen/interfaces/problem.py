@@ -1,0 +1,93 @@
+"""Errors as they travel: RFC 9457 problems in the API, exit codes in the command line. The same words everywhere."""
+
+from msgspec import Struct
+
+from bleen.domain import errors
+from bleen.domain.errors import BleenError, InvalidInput, LawBroken
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDetails(Struct, frozen=True):
+    """What went wrong. Open to further keys, so that an older command line can read a newer server."""
+
+    type: str
+    """A name for programs: ``urn:bleen:error:NotFound``."""
+    title: str
+    status: int
+    error: str
+    """The class of the error in `bleen.domain.errors`."""
+    what: str
+    why: str = ""
+    next: str = ""
+    where: str = ""
+    """``file:line`` where a file is wrong."""
+    law: int = 0
+    """The law that would have been broken, if one."""
+
+
+# Every leaf of the tree: HTTP status, exit code. A test fails on a class that is missing here.
+_RANKS: dict[type[BleenError], tuple[int, int]] = {
+    errors.Unreachable: (503, 3),
+    errors.NotConverged: (504, 3),
+    errors.StorageFull: (507, 3),
+    errors.InvalidInput: (400, 2),
+    errors.NotFound: (404, 2),
+    errors.BuildFailed: (422, 2),
+    errors.ImageRejected: (422, 3),
+    errors.StartFailed: (500, 3),
+    errors.PortTaken: (500, 3),
+    errors.LawBroken: (409, 3),
+    errors.StaleGeneration: (409, 3),
+    errors.NothingToDo: (409, 3),
+    errors.AlreadyRunning: (409, 3),
+}
+_BRANCHES: dict[type[BleenError], tuple[int, int]] = {
+    errors.Transient: (503, 3),
+    errors.Permanent: (500, 3),
+    errors.Conflict: (409, 3),
+    errors.BleenError: (500, 3),
+}
+
+
+def problem_of(error: BleenError) -> ProblemDetails:
+    """Return ``error`` as it travels."""
+    kind = type(error)
+    status = _rank(kind)[0]
+    return ProblemDetails(
+        type=f"urn:bleen:error:{kind.__name__}",
+        title=error.what,
+        status=status,
+        error=kind.__name__,
+        what=error.what,
+        why=error.why,
+        next=error.next,
+        where=error.where if isinstance(error, InvalidInput) else "",
+        law=error.law if isinstance(error, LawBroken) else 0,
+    )
+
+
+def error_of(problem: ProblemDetails) -> BleenError:
+    """Return the error that ``problem`` was made from; a plain BleenError where its class is not known here."""
+    if problem.law:
+        return LawBroken(problem.law, problem.why)
+    kind = kind_named(problem.error)
+    if kind is InvalidInput:
+        return InvalidInput(problem.what, why=problem.why, next=problem.next, where=problem.where)
+    return kind(problem.what, why=problem.why, next=problem.next)
+
+
+def kind_named(name: str) -> type[BleenError]:
+    """Return the class of that name; BleenError where there is none."""
+    known = {kind.__name__: kind for kind in (*_RANKS, *_BRANCHES)}
+    return known.get(name, BleenError)
+
+
+def exit_code(error: BleenError) -> int:
+    """Return 2 for what the person can mend in what was typed or written, 3 for the platform."""
+    return _rank(type(error))[1]
+
+
+def _rank(kind: type[BleenError]) -> tuple[int, int]:
+    ranks = _RANKS | _BRANCHES
+    return next(ranks[k] for k in kind.__mro__ if k in ranks)

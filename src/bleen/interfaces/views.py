@@ -1,0 +1,164 @@
+"""What the API answers: the values that the command line and the console show."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from bleen.domain.codec import Tagged, Value
+from bleen.domain.decision import Decision
+from bleen.domain.fleet import Fleet
+from bleen.domain.image import File, Image
+from bleen.domain.ledger import Event
+from bleen.domain.rollout import ReleaseRef, Rollout
+from bleen.domain.strategy import Step
+from bleen.domain.traffic import GatewaySeen
+from bleen.domain.views import Evidence, RolloutSummary
+from bleen.workflows.messages import Progress, Refused, Started, Unchanged
+
+
+class View(Struct, frozen=True):
+    """Something to read. Open to unknown keys, so that an older command line reads a newer server."""
+
+
+class Urls(View, frozen=True):
+    """Where a service answers. Programs that do not resolve ``*.localhost`` use ``own``, or send the Host header."""
+
+    live: str
+    preview: str
+    own: str = ""
+    """The address with a port of its own; empty where it has none."""
+
+
+class ServiceView(View, frozen=True):
+    """One service in one environment, as it is seen now."""
+
+    environment: str
+    service: str
+    state: str
+    """``serving``, ``changing``, ``degraded`` (fewer ready instances than ordered), ``down`` or ``unknown``."""
+    stable: ReleaseRef | None
+    """The release that serves; None before the first promotion."""
+    urls: Urls
+    fleets: tuple[Fleet, ...]
+    gateways: tuple[GatewaySeen, ...]
+    progress: Progress | None
+    """The rollout under way, its warm time included."""
+    history: tuple[RolloutSummary, ...]
+    """The latest rollouts, newest first."""
+    at: datetime
+    """The server's clock when it looked."""
+
+
+class ServiceList(View, frozen=True):
+    """Every service of an environment."""
+
+    environment: str
+    services: tuple[ServiceView, ...]
+
+
+class HistoryView(View, frozen=True):
+    """The rollouts of a service, newest first."""
+
+    environment: str
+    service: str
+    rollouts: tuple[RolloutSummary, ...]
+
+
+class ExplainedLine(View, frozen=True):
+    """One thing that happened in a rollout, in words."""
+
+    sequence: int
+    at: datetime
+    after: float
+    """Seconds since the rollout began."""
+    kind: str
+    """``shift``, ``pause``, ``checked``, ``promoted``, ..."""
+    what: str
+    why: str = ""
+    by: str = ""
+    evidence: Evidence | None = None
+    """What was seen when it was decided; None where nothing was looked at."""
+    event: Event | None = None
+    """The entry of the ledger itself, evidence apart."""
+
+
+class Explanation(View, frozen=True):
+    """Why a rollout went as it did."""
+
+    rollout: RolloutSummary
+    lines: tuple[ExplainedLine, ...]
+
+
+class DryRun(View, frozen=True):
+    """What a deployment would do if everything went well. Nothing was changed."""
+
+    release: str
+    """Such as ``r4``; the number of the present release where nothing would change."""
+    unchanged: bool
+    steps: tuple[Step, ...]
+    decisions: tuple[Decision, ...]
+
+
+class Part(View, frozen=True):
+    """One part of the platform: engine, ledger, a gateway, the controller."""
+
+    name: str
+    state: str
+    pid: int = 0
+    since: datetime | None = None
+    restarts: int = 0
+    detail: str = ""
+
+
+class PlatformView(View, frozen=True):
+    """The platform itself."""
+
+    version: str
+    server: str
+    home: str
+    environment: str
+    regions: tuple[str, ...]
+    gateway_port: int
+    parts: tuple[Part, ...] = ()
+
+
+class ImageView(View, frozen=True):
+    """An image and its files."""
+
+    image: Image
+    files: tuple[File, ...]
+
+
+class ImageList(View, frozen=True):
+    """Every image, newest first."""
+
+    images: tuple[Image, ...]
+
+
+class Returning(Tagged, frozen=True):
+    """The rollout under way goes back by one split change; nothing new was started."""
+
+    rollout: Rollout
+
+
+RollbackResult = Started | Unchanged | Refused | Returning
+"""A rollback is a new rollout to an older release, or the return of the one that is still warm."""
+
+
+class GoBackOrder(Value, frozen=True):
+    """Go back to ``to``, or to the release that was promoted before the present one."""
+
+    by: str
+    to: int | None = None
+
+
+class RetryOrder(Value, frozen=True):
+    """Roll the release of the last rollout out again, which did not make it."""
+
+    by: str
+
+
+class RolloutList(View, frozen=True):
+    """Every rollout under way, warm times included."""
+
+    rollouts: tuple[Progress, ...]

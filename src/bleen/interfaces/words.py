@@ -1,0 +1,182 @@
+"""Domain values in words, the same in the API, the command line and the console."""
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from bleen.domain.check import CheckTime, title
+from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Resume, Scale, Supersede
+from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
+from bleen.domain.fleet import Fleet, Instance
+from bleen.domain.ledger import Checked, Commanded, Decided, Event, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
+from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Superseded
+from bleen.domain.strategy import Commit, Judge, KeepWarm, OpenPreview, RunChecks, SetWeight, StartFleet, Step
+from bleen.domain.traffic import Route
+from bleen.domain.views import Evidence, GatewayFact
+
+
+def decision_words(decision: Decision) -> str:
+    """Return what is done: ``launch green r3, 2 instances``."""
+    match decision:
+        case Launch(colour, release, size):
+            return f"launch {colour} r{release}, {counted(size, 'instance')}"
+        case Shift(route):
+            return f"shift to {route_words(route)}"
+        case Wait():
+            return "wait"
+        case Measure(when, checks):
+            return f"check {when} traffic: {', '.join(title(c) for c in checks)}"
+        case AskHuman(question):
+            return f"ask: {question}"
+        case Promote(release):
+            return f"promote r{release}"
+        case Rollback(outcome):
+            return f"go back: {outcome_words(outcome)}"
+        case Retire(colour, release):
+            return f"retire {colour} r{release}"
+        case Done(outcome):
+            return f"done: {outcome_words(outcome)}"
+    assert_never(decision)
+
+
+def route_words(route: Route) -> str:
+    """Return ``blue r2 0 %, green r3 100 %, preview blue``."""
+    slots = [
+        f"{colour} r{release} {weight / 100:g} %"
+        for colour, release, weight in (("blue", route.blue, route.split.blue), ("green", route.green, route.split.green))
+        if release is not None or weight
+    ]
+    return ", ".join([*slots, *([f"preview {route.preview}"] if route.preview else [])])
+
+
+def step_words(step: Step) -> str:
+    """Return the name of a step in a plan: ``start the fleet``."""
+    match step:
+        case StartFleet(size):
+            return "start the fleet" if size is None else f"start {counted(size, 'instance')}"
+        case OpenPreview():
+            return "open the preview"
+        case RunChecks(when):
+            return "check before traffic" if when is CheckTime.BEFORE else "check under traffic"
+        case Judge(auto_after):
+            return f"ask a person (or {auto_after})" if auto_after else "ask a person"
+        case SetWeight(weight):
+            return f"switch to {weight / 100:g} %"
+        case Commit():
+            return "promote"
+        case KeepWarm(duration):
+            return f"keep the old fleet warm {duration}"
+    assert_never(step)
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """Return ``promoted``, ``rolled back: 3 crashes``, ..."""
+    match outcome:
+        case Promoted():
+            return "promoted"
+        case RolledBack(reason):
+            return f"rolled back: {reason}"
+        case Aborted(by):
+            return f"aborted by {by}"
+        case Superseded(by):
+            return f"superseded by r{by}"
+        case Failed(reason):
+            return f"failed: {reason}"
+    assert_never(outcome)
+
+
+def command_words(command: Command) -> str:
+    """Return what a person asked for."""
+    match command:
+        case Advance(_, full):
+            return "promote, skipping what is left" if full else "promote"
+        case Pause():
+            return "pause"
+        case Resume():
+            return "resume"
+        case Abort():
+            return "abort"
+        case GoBack():
+            return "roll back"
+        case Scale(_, size):
+            return f"scale to {counted(size, 'instance')}"
+        case Supersede(_, release):
+            return f"make room for r{release}"
+    assert_never(command)
+
+
+def instance_words(instance: Instance) -> str:
+    """Return its state with what matters: ``crashed (exit 1, 3 restarts)``."""
+    notes = [instance.last_exit] if instance.last_exit and instance.state not in ("ready", "draining") else []
+    if instance.restarts:
+        notes.append(counted(instance.restarts, "restart"))
+    return f"{instance.state} ({', '.join(notes)})" if notes else str(instance.state)
+
+
+def fleet_words(fleet: Fleet) -> str:
+    """Return ``green r3 2/2 ready``."""
+    return f"{fleet.slot.colour} r{fleet.release} {fleet.ready}/{fleet.size} ready"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 instance``, ``2 instances``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def lasting(seconds: float | timedelta) -> str:
+    """Return a length of time as short as people read it: ``0.4s``, ``12s``, ``3m05s``, ``2h10m``."""
+    left = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    left = max(left, 0.0)
+    if left < 9.95:
+        return f"{left:.1f}s"
+    if left < 59.5:
+        return f"{left:.0f}s"
+    whole = round(left)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Return how long ago ``then`` was."""
+    return lasting(now - then)
+
+
+def event_words(event: Event) -> str:
+    """Return what happened, without its reason."""
+    match event:
+        case Decided(decision):
+            return decision_words(decision)
+        case Commanded(command):
+            return f"asked to {command_words(command)}"
+        case Settled(outcome):
+            return f"settled: {outcome_words(outcome).partition(':')[0]}"
+        case RolloutStarted(plan):
+            source = f", from {plan.stable.name}" if plan.stable else ", the first"
+            return f"start {plan.target.name} ({plan.target.version or plan.target.image[7:19]}){source}"
+        case Checked(results):
+            failed = sum(not r.passed for r in results)
+            return f"checks ended: {len(results) - failed} passed, {failed} failed"
+        case Finished():
+            return "cleaned up"
+        case ReleaseMade(release):
+            return f"made {release.name}"
+        case Scaled(release, size):
+            return f"scaled r{release} to {counted(size, 'instance')}"
+    assert_never(event)
+
+
+def evidence_words(evidence: Evidence) -> str:
+    """Return what was seen, in a line."""
+    fleets = [f"{f.colour} r{f.release} {f.ready}/{f.size} ready{_restarts(f.restarts)}" for f in evidence.fleets]
+    hosts = ["; ".join(fleets) or "no fleet"] if evidence.hosts_answered else ["the machines did not answer"]
+    return "; ".join([*hosts, *(_gateway_words(g) for g in evidence.gateways)])
+
+
+def _restarts(count: int) -> str:
+    return f" ({counted(count, 'restart')})" if count else ""
+
+
+def _gateway_words(gateway: GatewayFact) -> str:
+    if not gateway.answered:
+        return f"{gateway.gateway} did not answer"
+    return f"{gateway.gateway} has {gateway.split or 'no route'}"
