@@ -1,15 +1,10 @@
 """The API from the other side: one method per question, domain values in and out, our own errors raised."""
 
-import sys
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
 import msgspec
-
-# httpx loads its own command line, and with it pygments, unless that cannot be had: 100 ms of every `bleen rollback`.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-import httpx  # noqa: E402
 
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
@@ -18,6 +13,7 @@ from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
+from bleen.interfaces.transport import httpx
 from bleen.interfaces.views import (
     DryRun,
     Explanation,
@@ -119,14 +115,14 @@ class Client:
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
-    def _get(self, path: str, kind: type[T], **query: str | int | bool) -> T:
+    def _get(self, path: str, kind: type[T] | Any, **query: str | int | bool) -> T:
         return self._ask("GET", path, kind, params=_query(**query))
 
-    def _post(self, path: str, body: object, kind: Any, timeout: httpx.Timeout = _QUICK, **query: str) -> Any:
+    def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:
         headers = {"content-type": "application/json"}
         return self._ask("POST", path, kind, params=_query(**query), content=encode(body), headers=headers, timeout=timeout)
 
-    def _ask(self, method: str, path: str, kind: type[T], **options: Any) -> T:
+    def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
@@ -146,7 +142,7 @@ def _query(**query: str | int | bool) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items() if value != ""}
 
 
-def _read(content: bytes, kind: Any) -> Any:
+def _read(content: bytes, kind: type[T] | Any) -> T:
     try:
         return decode(content, kind)
     except msgspec.MsgspecError as error:
