@@ -1,0 +1,83 @@
+"""Dry runs: the decisions a rollout would take if everything that it starts came up well.
+
+It is `decide` itself, asked about a world that does what it is told; checks pass and people say yes.
+"""
+
+from datetime import timedelta
+
+from msgspec import structs
+
+from bleen.domain.check import CheckResult
+from bleen.domain.decide import advance, applied, decide, measured
+from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Retire, Shift, Wait
+from bleen.domain.fleet import Fleet, Instance, InstanceState, Slot
+from bleen.domain.rollout import Observation, Rollout
+from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen
+
+_TURNS = 1000
+
+
+def dry_run(rollout: Rollout, seen: Observation) -> tuple[Decision, ...]:
+    """Return the decisions in order, the last one Done; equal waits are listed once."""
+    decisions: list[Decision] = []
+    for _ in range(_TURNS):
+        rollout = advance(rollout, seen, seen.at)
+        decision = decide(rollout, seen, seen.at)
+        if not decisions or decisions[-1] != decision:
+            decisions.append(decision)
+        if isinstance(decision, Done):
+            break
+        rollout, seen = _obey(rollout, seen, decision)
+    return tuple(decisions)
+
+
+def _obey(rollout: Rollout, seen: Observation, decision: Decision) -> tuple[Rollout, Observation]:
+    now = seen.at + timedelta(seconds=1)
+    match decision:
+        case Launch(colour, release, size):
+            seen = _launched(rollout, seen, colour, release, size)
+        case Shift(route):
+            gateways = tuple(structs.replace(g, route=route) for g in seen.gateways)
+            seen = structs.replace(seen, gateways=gateways)
+        case Retire(colour, release):
+            seen = _without(seen, colour, release)
+        case Measure(when, checks):
+            results = (CheckResult(f"check {i + 1}", when, True, "assumed to pass", now) for i in range(len(checks)))
+            rollout = measured(rollout, tuple(results))
+        case AskHuman():
+            rollout = structs.replace(rollout, approved_by="(assumed)")
+        case Wait(_, until) if until is not None:
+            now = max(now, until)
+        case _:
+            pass
+    return applied(rollout, decision, now), structs.replace(seen, at=now)
+
+
+def _launched(rollout: Rollout, seen: Observation, colour: Colour, release: int, size: int) -> Observation:
+    seen = _without(seen, colour, release)
+    fleets = tuple(_fleet(rollout, region, colour, release, size, seen) for region in rollout.regions)
+    gateways = tuple(_with_backend(g, colour, release, size) for g in seen.gateways)
+    return structs.replace(seen, fleets=seen.fleets + fleets, gateways=gateways)
+
+
+def _without(seen: Observation, colour: Colour, release: int) -> Observation:
+    fleets = tuple(f for f in seen.fleets if (f.slot.colour, f.release) != (colour, release))
+    gateways = tuple(
+        structs.replace(g, backends=tuple(b for b in g.backends if (b.colour, b.release) != (colour, release)))
+        for g in seen.gateways
+    )
+    return structs.replace(seen, fleets=fleets, gateways=gateways)
+
+
+def _fleet(rollout: Rollout, region: str, colour: Colour, release: int, size: int, seen: Observation) -> Fleet:
+    slot = Slot(environment=rollout.environment, region=region, service=rollout.service, colour=colour)
+    instances = tuple(
+        Instance(name=f"{rollout.service}-{k}", address="", port=0, state=InstanceState.READY, since=seen.at)
+        for k in range(size)
+    )
+    return Fleet(slot=slot, release=release, size=size, instances=instances)
+
+
+def _with_backend(gateway: GatewaySeen, colour: Colour, release: int, size: int) -> GatewaySeen:
+    endpoints = tuple(EndpointSeen(Endpoint("", k), healthy=True, active=0) for k in range(size))
+    return structs.replace(gateway, backends=(*gateway.backends, BackendSeen(colour, release, endpoints)))
