@@ -1,0 +1,216 @@
+"""Routes at one or more Envoys: written as files, believed when Envoy reports them."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bleen.domain.errors import BleenError, InvalidInput, NotFound, StaleGeneration, Unreachable
+from bleen.domain.traffic import GatewaySeen, Route
+from bleen.providers.envoy.admin import Admin, RouteConfig, backend_seen
+from bleen.providers.envoy.backends import stored_backends
+from bleen.providers.envoy.files import writing
+from bleen.providers.envoy.place import Place
+from bleen.providers.envoy.ports import ServicePorts
+from bleen.providers.envoy.render import Listing, listeners, reached, routes, service_key
+from bleen.providers.envoy.table import Published, Rounds
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+
+
+class EnvoyGateway:
+    """Port `Gateway` over the Envoys of ``places``. ``folder`` remembers the services' own ports, from ``services`` up."""
+
+    def __init__(self, places: Sequence[Place], folder: Path, services: int = 8100) -> None:
+        self._ports = ServicePorts(folder / "service-ports.json", services, [place.address for place in places])
+        self._tables = [RouteTable(place, self._ports) for place in places]
+
+    async def close(self) -> None:
+        """Give back its sockets."""
+        for table in self._tables:
+            await table.admin.close()
+
+    def service_port(self, environment: str, service: str) -> int | None:
+        """Return the port that the service has of its own; None before its first route."""
+        return self._ports.all().get(service_key(environment, service))
+
+    async def set_route(self, route: Route, generation: int) -> None:
+        """Give every gateway ``route``, and return when each one reports it."""
+        self._ports.give(service_key(route.environment, route.service))
+        await self._put(Listing(route.environment, route.service, generation, route))
+
+    async def remove_route(self, environment: str, service: str, generation: int) -> None:
+        """Answer 404 for the service at every gateway."""
+        await self._put(Listing(environment, service, generation))
+
+    async def _put(self, listing: Listing) -> None:
+        # All are asked before any is told: a refusal leaves no gateway changed. One that is silent hinders no other.
+        if len(self._tables) > 1:
+            asked = await asyncio.gather(*(table.check(listing) for table in self._tables), return_exceptions=True)
+            _raise_first(error for error in asked if not isinstance(error, Unreachable))
+        told = await asyncio.gather(*(table.put(listing) for table in self._tables), return_exceptions=True)
+        _raise_first(told)
+
+    async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
+        """Return what each gateway *has* of the service; a silent one has ``answered`` False."""
+        return await asyncio.gather(*(table.observe(environment, service) for table in self._tables))
+
+
+def _raise_first(outcomes: Iterable[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+class RouteTable:
+    """The routes of one Envoy."""
+
+    def __init__(self, place: Place, ports: ServicePorts) -> None:
+        self.place = place
+        self.admin = Admin(place)
+        self._ports = ports
+        self._routes = Published(place, place.routes)
+        self._listeners = Published(place, place.listeners)
+        self._rounds: Rounds[Listing] = Rounds(self._commit)
+        self._heard: set[str] = set()
+
+    async def check(self, listing: Listing) -> None:
+        """Raise what speaks against ``listing``."""
+        refuse(listing, await self._current(), await self._known())
+
+    async def put(self, listing: Listing) -> None:
+        """Write ``listing``, together with what else is waiting, and return when Envoy has it."""
+        await self._listen(listing.key)
+        await self._rounds.put(listing)
+
+    async def observe(self, environment: str, service: str) -> GatewaySeen:
+        """Return what this Envoy has of the service."""
+        seen = GatewaySeen(gateway=self.place.region, region=self.place.region, answered=False)
+        try:
+            has, hosts = await asyncio.gather(self.admin.glance_routes(), self.admin.glance_hosts())
+        except Unreachable:
+            return seen
+        listing = has.listings.get(service_key(environment, service)) or Listing(environment, service, 0)
+        mine = sorted(name for name in hosts if name.rsplit(".", 2)[0] == f"{environment}.{service}")
+        return msgspec.structs.replace(
+            seen,
+            answered=True,
+            route=listing.route,
+            generation=listing.generation,
+            backends=tuple(backend_seen(name, hosts[name]) for name in mine),
+        )
+
+    async def _commit(self, changes: Sequence[Listing]) -> dict[int, Exception]:
+        async with writing(self.place.routes):
+            current, known = dict(await self._current()), await self._known()
+            refusals: dict[int, Exception] = {}
+            for index, change in enumerate(changes):
+                try:
+                    refuse(change, current, known)
+                    current[change.key] = change
+                except BleenError as error:
+                    refusals[index] = error
+            if len(refusals) < len(changes):
+                await self._publish(current)
+        return refusals
+
+    async def _publish(self, current: Mapping[str, Listing]) -> None:
+        version = str(time.time_ns())  # never used before: an older write that Envoy reads late is not taken for this one
+
+        async def has() -> str:
+            seen, refusal = await self.admin.route_version()
+            return "" if seen == version else refusal or f"it has version {seen or 'none'} still, not {version}"
+
+        await self._routes.publish(routes(list(current.values()), self._ports.all(), version), has)
+        self.admin.forget()
+
+    async def _current(self) -> Mapping[str, Listing]:
+        """Return the newest of what the file and Envoy say of each service; Unreachable where neither says anything."""
+        stored = stored_listings(self.place)
+        try:
+            seen = (await self.admin.routes()).listings
+        except Unreachable:
+            if stored is None:
+                raise
+            return stored
+        newest = dict(stored or {})
+        for key, listing in seen.items():
+            if key not in newest or newest[key].generation < listing.generation:
+                newest[key] = listing
+        return newest
+
+    async def _known(self) -> frozenset[str]:
+        """Return the names of the backends: Envoy takes a route to a backend that it lacks, and answers 503."""
+        try:
+            return frozenset(await self.admin.hosts())
+        except Unreachable:
+            return frozenset(stored_backends(self.place) or ())
+
+    async def _listen(self, key: str) -> None:
+        name = f"service/{key}"
+        if name not in self._heard:
+            self._heard.update(await self._listening())
+        if name in self._heard or key not in self._ports.all():
+            return
+        async with writing(self.place.listeners):
+
+            async def has() -> str:
+                return "" if name in await self.admin.listening() else f"it does not listen on the port of {key}"
+
+            await self._listeners.publish(listeners(self.place, self._ports.all(), str(time.time_ns())), has)
+
+    async def _listening(self) -> Sequence[str]:
+        try:
+            return await self.admin.listening()
+        except Unreachable:
+            return ()
+
+
+def refuse(wanted: Listing, current: Mapping[str, Listing], known: frozenset[str]) -> None:
+    """Raise what speaks against ``wanted`` where ``current`` is in force and ``known`` are the backends. Pure."""
+    held = current.get(wanted.key)
+    if held is not None and wanted != held and wanted.generation <= held.generation:
+        raise StaleGeneration(
+            f"generation {wanted.generation} of {wanted.key} lost",
+            why=f"generation {held.generation} is in force",
+            next=f"bleen status {wanted.service}",
+        )
+    if wanted.route is None:
+        return
+    missing = sorted(set(reached(wanted.route)) - known)
+    if missing:
+        raise NotFound(f"the gateway knows no backend {missing[0]}", next=f"bleen instances {wanted.service}")
+    _refuse_hosts(wanted, wanted.route, current)
+
+
+def _refuse_hosts(wanted: Listing, route: Route, current: Mapping[str, Listing]) -> None:
+    owners = {host: each for each in current.values() if each.route and each.key != wanted.key for host in _claimed(each.route)}
+    for host in route.hosts:
+        if not _HOST.fullmatch(host):
+            raise InvalidInput(f"{host!r} is no host name", next=f"correct hosts: in the file of {wanted.service}")
+    for host in _claimed(route):
+        if host in owners:
+            raise InvalidInput(
+                f"{wanted.service} and {owners[host].service} both answer to {host}",
+                next=f"change hosts: in the file of {wanted.service}",
+            )
+
+
+def _claimed(route: Route) -> Sequence[str]:
+    return [name for host in route.hosts for name in (host.lower(), f"preview.{host.lower()}")]
+
+
+def stored_listings(place: Place) -> Mapping[str, Listing] | None:
+    """Return what the routes file says; None where there is none that can be read."""
+
+    class File(msgspec.Struct):
+        resources: list[RouteConfig] = []
+
+    try:
+        file = msgspec.json.decode(place.routes.read_bytes(), type=File)
+        return file.resources[0].listings() if file.resources else {}
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,323 @@
+"""Bleen's routes and backends as Envoy's configuration, and back. Pure.
+
+Each virtual host carries in its metadata the route and the generation that it was made from, each cluster its
+backend: so what an Envoy *has* can be read from its own configuration dump, whoever wrote it and whenever.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bleen.domain.codec import Value, plain
+from bleen.domain.traffic import WHOLE, Backend, Colour, Route, backend_name
+from bleen.providers.envoy.place import Place
+
+Json = dict[str, Any]
+TYPE = "type.googleapis.com/"
+LISTENER = "envoy.config.listener.v3.Listener"
+CLUSTER = "envoy.config.cluster.v3.Cluster"
+ROUTES = "envoy.config.route.v3.RouteConfiguration"
+
+MAIN_LISTENER = "main"
+RELEASE_HEADER = "x-bleen-release"
+TOLD_HOSTS = 20
+"""So many host names are told to a request that has a wrong one."""
+
+
+class Listing(Value, frozen=True):
+    """What a gateway holds of one service: its route, or None after it was removed, under a generation.
+
+    A removed service leaves its generation behind, so that a route that is older than the removal stays refused.
+    """
+
+    environment: str
+    service: str
+    generation: int
+    route: Route | None = None
+
+    @property
+    def key(self) -> str:
+        return service_key(self.environment, self.service)
+
+
+def service_key(environment: str, service: str) -> str:
+    """Return ``dev/hello``."""
+    return f"{environment}/{service}"
+
+
+def discovery(version: str, kind: str, resources: Sequence[Json]) -> Json:
+    """Return the content of a file of ``resources``."""
+    return {"version_info": version, "resources": [{"@type": TYPE + kind, **r} for r in resources]}
+
+
+def routes(listings: Sequence[Listing], ports: Mapping[str, int], version: str) -> Json:
+    """Return the routes file: one virtual host per service, one per preview, and the answer to all other hosts.
+
+    ``ports`` maps the key of a service to the port of its own.
+    """
+    hosts: list[Json] = []
+    for listing in sorted(listings, key=lambda each: each.key):
+        hosts += _virtual_hosts(listing, ports.get(listing.key))
+    config = {"name": "routes", "virtual_hosts": [*hosts, _unknown_host(listings)]}
+    return discovery(version, ROUTES, [config])
+
+
+def reached(route: Route) -> Sequence[str]:
+    """Return the names of the backends that ``route`` gives weight to."""
+    return [_backend(route, colour) for colour in Colour if route.release(colour) is not None and route.split.weight(colour)]
+
+
+def named(route: Route) -> Sequence[str]:
+    """Return the names of all backends that ``route`` can reach, if only by a header."""
+    return [_backend(route, colour) for colour in Colour if route.release(colour) is not None]
+
+
+def _backend(route: Route, colour: Colour) -> str:
+    return backend_name(route.environment, route.service, colour, route.release(colour) or 0)
+
+
+def _virtual_hosts(listing: Listing, port: int | None) -> list[Json]:
+    route = listing.route
+    if route is None:
+        nowhere = f"{listing.environment}.{listing.service}.removed.invalid"
+        return [_virtual_host(listing.key, [nowhere], [_answer(404, f"{listing.service} is not deployed here")], listing)]
+    own = [f"*:{port}"] if port else []
+    by_header = _header_routes(route)
+    return [
+        _virtual_host(listing.key, [*_domains(route.hosts), *own], [*by_header, *_split_routes(route)], listing),
+        _virtual_host(
+            f"{listing.key}/preview",
+            _domains([f"preview.{host}" for host in route.hosts]),
+            [*by_header, *_preview_routes(route)],
+        ),
+    ]
+
+
+def _virtual_host(name: str, domains: Sequence[str], ways: Sequence[Json], listing: Listing | None = None) -> Json:
+    host: Json = {"name": name, "domains": list(domains), "routes": list(ways)}
+    if listing is not None:
+        host["metadata"] = {"filter_metadata": {"bleen": plain(listing)}}
+    return host
+
+
+def _domains(hosts: Sequence[str]) -> list[str]:
+    return [domain for host in hosts for domain in (host.lower(), f"{host.lower()}:*")]
+
+
+def _unknown_host(listings: Sequence[Listing]) -> Json:
+    hosts = sorted({host for each in listings if each.route for host in each.route.hosts})
+    more = ", ..." if len(hosts) > TOLD_HOSTS else ""
+    known = f"these do: {', '.join(hosts[:TOLD_HOSTS])}{more}" if hosts else "no service is deployed yet"
+    return _virtual_host("unknown", ["*"], [_answer(404, f"no service answers to this host name; {known}")])
+
+
+def _header_routes(route: Route) -> list[Json]:
+    ways: list[Json] = []
+    for colour in Colour:
+        release = route.release(colour)
+        if release is not None:
+            asked = _header(RELEASE_HEADER, {"safe_regex": {"regex": f"{colour}|r{release}"}})
+            ways += _both_methods(_weighted(route, {colour: WHOLE}), [asked])
+    slots = ", ".join(f"{c} holds {_slot(route, c)}" for c in Colour)
+    refusal = _answer(404, f"{route.service} has no such release here: {slots}")
+    refusal["match"]["headers"] = [{"name": RELEASE_HEADER, "present_match": True}]
+    return [*ways, refusal]
+
+
+def _slot(route: Route, colour: Colour) -> str:
+    release = route.release(colour)
+    return "nothing" if release is None else f"r{release}"
+
+
+def _split_routes(route: Route) -> list[Json]:
+    filled = {c: route.split.weight(c) for c in Colour if route.release(c) is not None}
+    refusal = _answer(503, f"no release of {route.service} serves yet")
+    served = sum(filled.values())
+    if not served:
+        return [refusal]
+    if served < WHOLE:  # an empty slot has the rest of the weight, and nobody to serve it
+        share = {"numerator": WHOLE - served, "denominator": "TEN_THOUSAND"}
+        refusal["match"]["runtime_fraction"] = {"default_value": share}
+        return [refusal, *_both_methods(_weighted(route, filled), [])]
+    return _both_methods(_weighted(route, filled), [])
+
+
+def _preview_routes(route: Route) -> list[Json]:
+    if route.preview is None or route.release(route.preview) is None:
+        return [_answer(404, f"{route.service} has no preview now")]
+    return _both_methods(_weighted(route, {route.preview: WHOLE}), [])
+
+
+def _weighted(route: Route, weights: Mapping[Colour, int]) -> Json:
+    return {
+        "clusters": [
+            {
+                "name": _backend(route, colour),
+                "weight": weight,
+                "response_headers_to_add": [_set_header(RELEASE_HEADER, f"r{route.release(colour)}")],
+            }
+            for colour, weight in weights.items()
+        ]
+    }
+
+
+def _both_methods(clusters: Json, headers: Sequence[Json]) -> list[Json]:
+    safe = _header(":method", {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}})
+    return [_way(clusters, [*headers, safe], SAFE_RETRIES), _way(clusters, headers, OTHER_RETRIES)]
+
+
+def _way(clusters: Json, headers: Sequence[Json], retry_on: str) -> Json:
+    return {
+        "match": {"prefix": "/", "headers": list(headers)},
+        "route": {"weighted_clusters": clusters, "timeout": "0s", "retry_policy": _retries(retry_on)},
+    }
+
+
+SAFE_RETRIES = "connect-failure,refused-stream,reset"
+OTHER_RETRIES = "connect-failure,refused-stream,reset-before-request"
+"""Only what no instance can have begun to process."""
+
+
+def _retries(retry_on: str) -> Json:
+    kind = TYPE + "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    other_host = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
+    return {
+        "retry_on": retry_on,
+        "num_retries": 3,
+        "retry_host_predicate": [other_host],
+        "host_selection_retry_max_attempts": 8,
+        "retry_back_off": {"base_interval": "0.002s", "max_interval": "0.05s"},
+    }
+
+
+def _header(name: str, match: Json) -> Json:
+    return {"name": name, "string_match": match}
+
+
+def _set_header(key: str, value: str) -> Json:
+    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def _answer(status: int, sentence: str) -> Json:
+    body = {"inline_string": f"bleen: {sentence}\n"}
+    return {"match": {"prefix": "/"}, "direct_response": {"status": status, "body": body}}
+
+
+def clusters(backends: Sequence[Backend], version: str) -> Json:
+    """Return the clusters file, endpoints included.
+
+    Not by endpoint discovery, which needs a file and an inotify instance per cluster: at the usual limit of 128
+    instances a user, Envoy aborts. A changed cluster is warmed beside the old one, and requests under way finish.
+    """
+    return discovery(version, CLUSTER, [_cluster(b) for b in sorted(backends, key=lambda each: each.name)])
+
+
+def _cluster(backend: Backend) -> Json:
+    return {
+        "name": backend.name,
+        "type": "STATIC",
+        "metadata": {"filter_metadata": {"bleen": plain(backend)}},
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",  # a frozen instance gathers requests, and so gets fewer
+        "least_request_lb_config": {"choice_count": 3},
+        "load_assignment": {"cluster_name": backend.name, "endpoints": [{"lb_endpoints": _endpoints(backend)}]},
+        "health_checks": [_health_check(backend)],
+        # Else a healthy host that was removed keeps getting requests while it is being stopped.
+        "ignore_health_on_host_removal": True,
+        # Fail open only where nothing at all is healthy: with the default of 50 %, two sick instances of three get traffic.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
+        "circuit_breakers": {"thresholds": [_LIMITS]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _UPSTREAM},
+    }
+
+
+_LIMITS = {"max_connections": 1_000_000, "max_pending_requests": 1_000_000, "max_requests": 1_000_000, "max_retries": 10_000}
+"""The default of 3 retries at a time loses requests whenever an instance stops under load."""
+
+_UPSTREAM: Json = {
+    "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "explicit_http_config": {"http_protocol_options": {}},
+    # Shorter than the keep-alive of the usual servers (gunicorn 2 s; uvicorn, node 5 s): a POST that meets a connection
+    # in the act of being closed by the instance cannot be repeated.
+    "common_http_protocol_options": {"idle_timeout": "1.5s"},
+}
+
+
+def _endpoints(backend: Backend) -> list[Json]:
+    return [{"endpoint": {"address": socket_address(e.address, e.port)}} for e in backend.endpoints]
+
+
+def _health_check(backend: Backend) -> Json:
+    interval = f"{backend.health_interval:.3f}s"
+    back_soon = f"{min(backend.health_interval, 0.25):.3f}s"
+    return {
+        "timeout": f"{backend.health_timeout:.3f}s",
+        "interval": interval,
+        "no_traffic_interval": interval,
+        "no_traffic_healthy_interval": interval,
+        "unhealthy_interval": back_soon,
+        "unhealthy_edge_interval": back_soon,
+        "healthy_threshold": 1,
+        "unhealthy_threshold": 2,
+        "http_health_check": {"path": backend.health_path, "expected_statuses": [{"start": 200, "end": 400}]},
+    }
+
+
+def socket_address(address: str, port: int) -> Json:
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def listeners(place: Place, ports: Mapping[str, int], version: str) -> Json:
+    """Return the listeners file: the shared listener, and one for each service's own port. All read the same routes."""
+    own = [_listener(f"service/{key}", place, port) for key, port in sorted(ports.items())]
+    return discovery(version, LISTENER, [_listener(MAIN_LISTENER, place, place.port), *own])
+
+
+def _listener(name: str, place: Place, port: int) -> Json:
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": _connection_manager(place)}
+    return {
+        "name": name,
+        "address": socket_address(place.address, port),
+        # With it, two platforms on one port would quietly share the requests, instead of the second being refused.
+        "enable_reuse_port": False,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _connection_manager(place: Place) -> Json:
+    router = TYPE + "envoy.extensions.filters.http.router.v3.Router"
+    return {
+        "@type": TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "gateway",
+        "codec_type": "AUTO",
+        "rds": {"route_config_name": "routes", "config_source": _source(place.routes)},
+        "use_remote_address": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "request_headers_timeout": "30s",
+        # Events and sockets may be silent for long; the default of five minutes would cut them.
+        "stream_idle_timeout": "3600s",
+        "http_filters": [
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": router, "suppress_envoy_headers": True}}
+        ],
+    }
+
+
+def bootstrap(place: Place) -> Json:
+    """Return what Envoy is started with; everything that changes is in the files that it names."""
+    connections = TYPE + "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    monitor = {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {"@type": connections, "max_active_downstream_connections": 50_000},
+    }
+    return {
+        "node": {"id": place.region, "cluster": "bleen"},
+        "admin": {"address": {"pipe": {"path": str(place.admin), "mode": 0o600}}},
+        "dynamic_resources": {"lds_config": _source(place.listeners), "cds_config": _source(place.clusters)},
+        "overload_manager": {"resource_monitors": [monitor]},
+        "stats_flush_interval": "1s",
+    }
+
+
+def _source(path: object) -> Json:
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
