@@ -1,11 +1,16 @@
 """The ledger's entries: what was made, asked, decided, seen and settled. Appended, never changed."""
 
 from datetime import datetime
+from typing import Any, get_args
+
+import msgspec
 
 from bleen.domain.check import CheckResult
-from bleen.domain.codec import Tagged, Value
+from bleen.domain.codec import Tagged, Value, decode, digest_of, encode, plain
 from bleen.domain.command import Command
 from bleen.domain.decision import Decision
+from bleen.domain.errors import InvalidInput, NotFound
+from bleen.domain.image import Digest
 from bleen.domain.release import Release
 from bleen.domain.rollout import Observation, Outcome, Rollout
 
@@ -100,3 +105,84 @@ class Query(Value, frozen=True):
     limit: int = 1000
     newest: bool = False
     """True: the newest ``limit`` entries, newest first."""
+
+
+KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Event))
+"""The tags of all events: what ``Query.kinds`` may name."""
+
+
+def kind_of(event: Event) -> str:
+    """Return the tag of ``event``, such as ``release-made``."""
+    return str(event.__struct_config__.tag)
+
+
+def write_event(event: Event) -> str:
+    """Return the text that a ledger stores.
+
+    A program may have written anything to its log, and an instance's last words are evidence: half a surrogate
+    pair, which UTF-8 cannot spell, becomes U+FFFD rather than keep a decision out of the ledger.
+    """
+    try:
+        return encode(event).decode()
+    except UnicodeEncodeError:
+        return encode(_mend(plain(event))).decode()
+
+
+def read_event(text: str, where: str) -> Event:
+    """Return the event that ``text`` spells; InvalidInput, naming ``where``, for one that this version does not know."""
+    try:
+        return decode(text, Event)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(
+            "an entry of the ledger cannot be read",
+            why=f"it was written by another version of Bleen, perhaps a newer one: {error}",
+            next="run the version of Bleen that wrote it: bleen --version on the machine of the controller",
+            where=where,
+        ) from error
+
+
+def check_draft(draft: Draft) -> None:
+    """Refuse names that no ledger could find again: InvalidInput."""
+    if not draft.key:
+        raise InvalidInput("an entry needs a key", why="without one, writing it twice would make two entries")
+    check_names(key=draft.key, environment=draft.environment, service=draft.service, rollout=draft.rollout, by=draft.by)
+
+
+def check_query(query: Query) -> None:
+    """Refuse a query that cannot mean anything: InvalidInput."""
+    unknown = sorted(set(query.kinds) - KINDS)
+    if unknown:
+        raise InvalidInput(f"there are no entries of the kind {', '.join(unknown)}", next=f"kinds: {', '.join(sorted(KINDS))}")
+    if query.limit < 0:
+        raise InvalidInput(f"the limit of a query is {query.limit}", next="write 0 or more")
+    check_names(service=query.service, environment=query.environment, rollout=query.rollout)
+
+
+def check_names(**names: str) -> None:
+    """Refuse NUL and half surrogates in names: InvalidInput."""
+    for field, text in names.items():
+        if "\0" in text or text != _mend(text):
+            raise InvalidInput(f"the {field} {text!r} has a character that no name may have", next="write printable characters")
+
+
+def release_content(release: Release) -> Digest:
+    """Return the digest that two equal releases of a service share: image, configuration, flags, schema version."""
+    same: Release = decode(encode(release), Release)
+    return digest_of([same.image, same.config, same.flags, same.schema_version])
+
+
+def no_release(service: str, number: int) -> NotFound:
+    """Return the error of a release that was never made."""
+    return NotFound(f"{service} has no release r{number}", next=f"bleen history {service} shows its releases")
+
+
+def _mend(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_mend(key): _mend(item) for key, item in value.items()}
+        case list():
+            return [_mend(item) for item in value]
+        case _:
+            return value
