@@ -1,0 +1,6 @@
+"""Images on one machine: built from locked sources into a content-addressed store of read-only trees."""
+
+from bleen.providers.local.images.environment import find_command, machine_folders, process_environment
+from bleen.providers.local.images.provider import LocalImages
+
+__all__ = ["LocalImages", "find_command", "machine_folders", "process_environment"]
