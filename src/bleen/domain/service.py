@@ -77,7 +77,13 @@ Strategy = BlueGreen
 class Service(Value, frozen=True):
     """A service: what it is made of, how it runs, how it changes version."""
 
-    service: Annotated[ServiceName, Meta(description="The name of the service, the same as that of its folder.")]
+    service: Annotated[
+        ServiceName,
+        Meta(
+            description="The name of the service and of its folder: lower-case letters, digits and dashes, from a letter on; "
+            "2 to 40 characters."
+        ),
+    ]
     image: Annotated[Source, Meta(description="What it is made of.")]
     command: Annotated[
         tuple[Text, ...],
@@ -106,3 +112,8 @@ class Service(Value, frozen=True):
     ] = {}
     hosts: Annotated[tuple[HostName, ...], Meta(description="Host names; none means `<service>.localhost`.")] = ()
     strategy: Annotated[Strategy, Meta(description="How it changes version.")] = field(default_factory=BlueGreen)
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Where it answers: its ``hosts``, or ``<service>.localhost``."""
+        return self.hosts or (f"{self.service}.localhost",)

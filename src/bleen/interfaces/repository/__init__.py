@@ -1,0 +1,34 @@
+"""The files that people write: reading, checking, explaining and starting a GitOps repository."""
+
+from bleen.interfaces.repository.folder import (
+    LoadedService,
+    find_root,
+    find_service,
+    load_service,
+    runtime_of,
+    services,
+    validate_path,
+    with_version,
+)
+from bleen.interfaces.repository.problem import InvalidFiles, Problem, Severity, render
+from bleen.interfaces.repository.schema import schema
+from bleen.interfaces.repository.sense import secrets_of
+from bleen.interfaces.repository.starter import init
+
+__all__ = [
+    "InvalidFiles",
+    "LoadedService",
+    "Problem",
+    "Severity",
+    "find_root",
+    "find_service",
+    "init",
+    "load_service",
+    "render",
+    "runtime_of",
+    "schema",
+    "secrets_of",
+    "services",
+    "validate_path",
+    "with_version",
+]

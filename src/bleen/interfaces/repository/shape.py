@@ -42,7 +42,7 @@ def _last_word(document: Document, root: Node, kind: type) -> list[Problem]:
 
 
 class _Walk:
-    """One walk; ``notes`` are what the nearest annotation says of a value: its description and examples."""
+    """One walk; ``notes`` are what annotations say of a value: its description and examples."""
 
     def __init__(self, document: Document) -> None:
         self.document = document

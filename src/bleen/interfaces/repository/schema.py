@@ -1,0 +1,66 @@
+"""The JSON Schema of the service file, for editors and other programs."""
+
+import inspect
+from typing import Any
+
+from msgspec import NODEFAULT
+from msgspec import inspect as types
+
+from bleen.domain import codec
+from bleen.domain.codec import plain
+from bleen.domain.service import Service
+
+ID = "urn:bleen:schema:service"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_TAG = "Which of the alternatives this is."
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a service file: every key described, every default stated."""
+    made = codec.schema(Service)
+    for kind in structs_of(Service):
+        _complete(made["$defs"][kind.cls.__name__], kind)
+    head = {"$schema": _DIALECT, "$id": ID, "title": "Bleen service file", "description": inspect.getdoc(Service)}
+    return head | made
+
+
+def structs_of(kind: type) -> list[types.StructType]:
+    """Return ``kind`` and every struct inside it, each once, outer ones first."""
+    found: dict[type, types.StructType] = {}
+    _collect(types.type_info(kind), found)
+    return list(found.values())
+
+
+def default_of(field: types.Field) -> Any:
+    """Return what counts where the key is left out, as it would be written; NODEFAULT where it cannot be."""
+    if field.default_factory is not NODEFAULT:
+        return plain(field.default_factory())
+    return NODEFAULT if field.default is NODEFAULT else plain(field.default)
+
+
+def _collect(kind: types.Type, found: dict[type, types.StructType]) -> None:
+    match kind:
+        case types.Metadata():
+            _collect(kind.type, found)
+        case types.UnionType():
+            for one in kind.types:
+                _collect(one, found)
+        case types.VarTupleType():
+            _collect(kind.item_type, found)
+        case types.DictType():
+            _collect(kind.value_type, found)
+        case types.StructType() if kind.cls not in found:
+            found[kind.cls] = kind
+            for field in kind.fields:
+                _collect(field.type, found)
+
+
+def _complete(part: dict[str, Any], kind: types.StructType) -> None:
+    """Add what msgspec leaves out: the words about the tag, and defaults that are made anew each time."""
+    part["description"] = inspect.getdoc(kind.cls)
+    if kind.tag_field:
+        part["properties"][kind.tag_field]["description"] = _TAG
+    for field in kind.fields:
+        default = default_of(field)
+        if default is not NODEFAULT:
+            part["properties"][field.encode_name]["default"] = default

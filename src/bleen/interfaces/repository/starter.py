@@ -1,0 +1,65 @@
+"""`bleen init`: a small GitOps repository that works, to start from."""
+
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from bleen.domain.errors import InvalidInput, StorageFull
+
+# A dot file in a package would be hidden from people and, some of them, from packaging tools.
+_NAMES = {"gitignore": ".gitignore"}
+
+
+def init(folder: Path) -> list[Path]:
+    """Write the example repository into ``folder``, and return the files, sorted.
+
+    InvalidInput, with the list, where one of them is there already: nothing is written then, and nothing is overwritten ever.
+    """
+    wanted = {folder / name: text for name, text in _template(files("bleen.interfaces.repository") / "template")}
+    _refuse_existing(folder, list(wanted))
+    written: list[Path] = []
+    try:
+        for path, data in sorted(wanted.items()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_new(path, data)
+            written.append(path)
+    except OSError as error:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise StorageFull(
+            f"{folder} cannot be written", why=error.strerror or str(error), next="bleen init DIR writes elsewhere"
+        ) from error
+    return written
+
+
+def _template(folder: Traversable, below: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        name = f"{below}{_NAMES.get(entry.name, entry.name)}"
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _template(entry, f"{name}/")
+        elif entry.is_file():
+            yield name, entry.read_bytes()
+
+
+def _refuse_existing(folder: Path, wanted: list[Path]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file", next="bleen init DIR writes into another folder", where=str(folder))
+    taken = [str(path.relative_to(folder)) for path in sorted(wanted) if path.exists() or path.is_symlink()]
+    if taken:
+        raise InvalidInput(
+            f"{len(taken)} of the {len(wanted)} files are there already",
+            why=", ".join(taken),
+            next="bleen init DIR writes into another folder; nothing was written here",
+            where=str(folder),
+        )
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not exist: whoever made it since is not overwritten either."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
