@@ -22,6 +22,25 @@ class Ports(Value, frozen=True):
     """The first of the ports that services have of their own."""
 
 
+class EngineAccess(Value, frozen=True):
+    """How to reach a workflow engine. An embedded one has no TLS and no key."""
+
+    address: str = ""
+    namespace: str = "default"
+    tls: bool = False
+    """Implied by a key or a certificate."""
+    ca: str = ""
+    """The path of the authority's certificate; empty: the machine's."""
+    certificate: str = ""
+    """The path of the client's certificate."""
+    key: str = ""
+    """The path of its private key."""
+    api_key: str = ""
+
+    def __repr__(self) -> str:
+        return f"EngineAccess({self.address}, {self.namespace})"
+
+
 class Settings(Value, frozen=True):
     """How one platform runs."""
 
@@ -40,6 +59,10 @@ class Settings(Value, frozen=True):
     """A Temporal cluster; empty: embedded."""
     database_url: str
     """A PostgreSQL server; empty: embedded."""
+    engine: EngineAccess = EngineAccess()
+    """How to reach the cluster of ``engine_address``."""
+    engine_binary: str = ""
+    """The program of the embedded engine; empty: the packaged one."""
 
     @property
     def path(self) -> Path:
@@ -67,6 +90,20 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         token=environ.get("BLEEN_TOKEN", ""),
         engine_address=environ.get("BLEEN_ENGINE_ADDRESS", ""),
         database_url=environ.get("BLEEN_DATABASE_URL", ""),
+        engine=_engine_access(environ),
+        engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
+    )
+
+
+def _engine_access(environ: Mapping[str, str]) -> EngineAccess:
+    return EngineAccess(
+        address=environ.get("BLEEN_ENGINE_ADDRESS", ""),
+        namespace=environ.get("BLEEN_ENGINE_NAMESPACE", "default"),
+        tls=environ.get("BLEEN_ENGINE_TLS", "") not in ("", "0", "false"),
+        ca=environ.get("BLEEN_ENGINE_TLS_CA", ""),
+        certificate=environ.get("BLEEN_ENGINE_TLS_CERT", ""),
+        key=environ.get("BLEEN_ENGINE_TLS_KEY", ""),
+        api_key=environ.get("BLEEN_ENGINE_API_KEY", ""),
     )
 
 

@@ -119,6 +119,4 @@ def domain_error(error: BaseException | None) -> BleenError | None:
     return error
 
 
-DATA_CONVERTER = dataclasses.replace(
-    DataConverter.default, payload_converter_class=Payloads, failure_converter_class=Failures
-)
+DATA_CONVERTER = dataclasses.replace(DataConverter.default, payload_converter_class=Payloads, failure_converter_class=Failures)

@@ -3,6 +3,7 @@
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
 from bleen.domain.image import Digest
+from bleen.domain.ledger import Draft
 from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Outcome, Rollout
 from bleen.domain.service import Service, Strategy
@@ -43,6 +44,8 @@ class RolloutRequest(Value, frozen=True):
     by: str
     trusted: bool = False
     """Going back to a release that was promoted lately: no checks, no approval."""
+    token: str = ""
+    """Names this request: asking twice with one token is asking once."""
 
 
 class Started(Tagged, frozen=True):
@@ -86,4 +89,34 @@ class RolloutResult(Value, frozen=True):
     """How a rollout ended."""
 
     rollout: str
-    outcome: Outcome
+    """Its id; empty where it could not begin."""
+    outcome: Outcome | None
+    """None where it could not begin."""
+
+
+class Carried(Value, frozen=True):
+    """What a rollout takes along when its history has grown long and it continues in a new run."""
+
+    rollout: Rollout
+    decision: Decision | None
+    number: int
+    """How many entries it has named in the ledger so far."""
+    waiting: RolloutRequest | None = None
+    outbox: tuple[Draft, ...] = ()
+    """Entries that are not in the ledger yet."""
+
+
+class Order(Value, frozen=True):
+    """A decision of a rollout to carry out, or to watch."""
+
+    rollout: Rollout
+    decision: Decision
+    generation: int = 0
+    """The ledger's sequence of the decision, which fences splits."""
+
+
+class Subject(Value, frozen=True):
+    """A service in an environment."""
+
+    environment: str
+    service: str

@@ -1,0 +1,193 @@
+"""What rollouts do to the world. Every activity ensures a state, because the engine may run it twice."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+
+from bleen.domain.check import CheckResult
+from bleen.domain.decide import advance, decide
+from bleen.domain.decision import AskHuman, Launch, Measure, Retire, Shift, Wait
+from bleen.domain.fleet import FleetOrder, Slot
+from bleen.domain.image import Image
+from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
+from bleen.domain.plan import Intent, plan
+from bleen.domain.release import Release, config_digest
+from bleen.domain.rollout import Observation, ReleaseRef, Rollout
+from bleen.domain.traffic import Colour
+from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject
+from bleen.workflows.pulse import pulse
+from bleen.workflows.world import World
+
+QUICK, SLOW = 0.05, 2.0
+"""Seconds between two looks at the world: at first, and once nothing has changed for long."""
+
+
+class Activities:
+    """The activities of the rollout workflow, and those that make a release."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    # ---- making a release ----
+
+    @activity.defn
+    async def prepare_release(self, request: DeployRequest) -> Release:
+        """Return the release of ``request``, its image built and verified, made once however often it is asked for."""
+        world, name = self._world, request.spec.service
+        async with pulse():
+            image = await self._image(request)
+            await world.images.verify(image.digest)
+            release = await world.ledger.make_release(_draft_release(request, image, world.clock()))
+            event = ReleaseMade(release)
+            key = f"{name}/{release.name}"
+            await world.ledger.append(Draft(key, request.environment, name, event, by=release.author))
+        return release
+
+    async def _image(self, request: DeployRequest) -> Image:
+        if request.image is not None:
+            return await self._world.images.find(request.image)
+        return await self._world.images.build(request.spec.service, request.spec.image, Path(request.folder))
+
+    @activity.defn
+    async def find_release(self, request: RolloutRequest) -> Release:
+        """Return the release of ``request``; NotFound."""
+        return await self._world.ledger.release(request.service, request.release)
+
+    # ---- a rollout ----
+
+    @activity.defn
+    async def plan_rollout(self, request: RolloutRequest) -> Rollout:
+        """Return the plan, entered in the ledger under the token of ``request``."""
+        world, env, service = self._world, request.environment, request.service
+        seen = await world.observe(env, service)
+        refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
+        target = await world.ledger.release(service, request.release)
+        intent = Intent(
+            id=f"{env}/{service}/{await self._next_number(env, service)}",
+            environment=env,
+            service=service,
+            hosts=request.hosts,
+            regions=world.regions,
+            target=ReleaseRef(target.number, target.version, target.image),
+            strategy=request.strategy,
+            size=request.size,
+            by=request.by,
+            trusted=request.trusted,
+        )
+        rollout = plan(intent, refs, seen, seen.at)
+        draft = Draft(f"plan/{request.token}", env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id)
+        entry = await world.ledger.append(draft)
+        # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
+        return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
+
+    async def _next_number(self, environment: str, service: str) -> int:
+        query = Query(service=service, environment=environment, kinds=("rollout-started",), newest=True, limit=1)
+        last = await self._world.ledger.read(query)
+        return int(last[0].rollout.rsplit("/", 1)[1]) + 1 if last else 1
+
+    @activity.defn
+    async def observe(self, subject: Subject) -> Observation:
+        """Return what is seen now."""
+        return await self._world.observe(subject.environment, subject.service)
+
+    @activity.defn
+    async def record(self, drafts: tuple[Draft, ...]) -> int:
+        """Return the ledger's sequence of the last of ``drafts``, all of them entered in order."""
+        sequence = 0
+        for draft in drafts:
+            sequence = (await self._world.ledger.append(draft)).sequence
+        return sequence
+
+    @activity.defn
+    async def shift(self, order: Order) -> datetime:
+        """Carry out a Shift; return when every gateway had it."""
+        assert isinstance(order.decision, Shift)
+        await self._world.gateway.set_route(order.decision.route, order.generation)
+        return self._world.clock()
+
+    @activity.defn
+    async def carry_out(self, order: Order) -> datetime:
+        """Carry out a Launch or a Retire; return when it was done."""
+        async with pulse():
+            match order.decision:
+                case Launch(colour, release, size):
+                    await self._launch(order.rollout, colour, release, size)
+                case Retire(colour, release):
+                    slots = _slots(order.rollout, colour)
+                    await _all([self._world.fleets.retire(slot, release) for slot in slots])
+                case other:
+                    raise TypeError(f"{type(other).__name__} is not carried out by an activity")
+        return self._world.clock()
+
+    async def _launch(self, rollout: Rollout, colour: Colour, number: int, size: int) -> None:
+        release = await self._world.ledger.release(rollout.service, number)
+        orders = [FleetOrder(s, number, release.image, size, release.runtime) for s in _slots(rollout, colour)]
+        await _all([self._world.fleets.launch(order) for order in orders])
+
+    @activity.defn
+    async def run_checks(self, order: Order) -> tuple[CheckResult, ...]:
+        """Return the results of the checks, up to the first that failed."""
+        measure, rollout = order.decision, order.rollout
+        assert isinstance(measure, Measure)
+        results: list[CheckResult] = []
+        async with pulse():
+            for check in measure.checks:
+                results.append(
+                    await self._world.prober.run(check, measure.when, service=rollout.service, release=rollout.target.number)
+                )
+                if not results[-1].passed:
+                    break
+        return tuple(results)
+
+    @activity.defn
+    async def watch(self, order: Order) -> Observation:
+        """Return the first observation that changes the rollout or its decision.
+
+        It looks often at first, when something is expected within seconds, and ever more rarely.
+        """
+        rollout, waited, pause = order.rollout, 0.0, QUICK
+        async with pulse():
+            while True:
+                await asyncio.sleep(_until(order, self._world.clock(), pause))
+                seen = await self._world.observe(rollout.environment, rollout.service)
+                later = advance(rollout, seen, seen.at)
+                if later != rollout or decide(later, seen, seen.at) != order.decision:
+                    return seen
+                waited += pause
+                pause = min(SLOW, max(QUICK, waited / 20))
+
+
+def _draft_release(request: DeployRequest, image: Image, now: datetime) -> Release:
+    return Release(
+        service=request.spec.service,
+        number=0,
+        version=image.version,
+        image=image.digest,
+        runtime=request.runtime,
+        config=config_digest(request.runtime),
+        created=now,
+        author=request.by,
+    )
+
+
+def _slots(rollout: Rollout, colour: Colour) -> list[Slot]:
+    return [Slot(rollout.environment, region, rollout.service, colour) for region in rollout.regions]
+
+
+def _until(order: Order, now: datetime, pause: float) -> float:
+    """Return the pause, cut short by the moment that the decision itself names."""
+    until = order.decision.until if isinstance(order.decision, Wait | AskHuman) else None
+    if until is None or until <= now:
+        return pause
+    return min(pause, max(QUICK, (until - now) / timedelta(seconds=1)))
+
+
+async def _all(doing: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Do it in every region, to the end, before the first failure is told."""
+    for ended in await asyncio.gather(*doing, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended

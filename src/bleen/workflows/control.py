@@ -1,0 +1,94 @@
+"""What the API calls: the workflows of Bleen, in the domain's words."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowQueryRejectedError
+from temporalio.common import QueryRejectCondition
+from temporalio.service import RPCError, RPCStatusCode
+
+from bleen.domain.command import Command, GoBack
+from bleen.domain.errors import BleenError, NothingToDo, Unreachable
+from bleen.domain.rollout import Rollout
+from bleen.workflows.converter import domain_error
+from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
+from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest
+from bleen.workflows.rollout import RolloutWorkflow
+from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, has_ended, rollout_id, update
+
+
+class Control:
+    """Starts, tells and asks rollouts. Unreachable where the engine does not answer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def deploy(self, request: DeployRequest) -> DeployResult:
+        """Return once the rollout has begun, or waits for the one before it, or was refused."""
+        return await self._run(DeployWorkflow.run, request, f"deploy/{request.environment}/{request.spec.service}")
+
+    async def rollback(self, request: RollbackRequest) -> DeployResult | Rollout:
+        """Go back: the running rollout where it can, which is one split change; else by a new one."""
+        if request.to is None or await self._leads_back_to(request):
+            rollout = await self._tell(request.environment, request.service, GoBack(request.by))
+            if rollout is not None:
+                return rollout
+        return await self._run(RollbackWorkflow.run, request, f"rollback/{request.environment}/{request.service}")
+
+    async def command(self, environment: str, service: str, command: Command) -> Rollout:
+        """Return the rollout with ``command`` taken; NothingToDo says why where it makes no sense."""
+        rollout = await self._tell(environment, service, command)
+        if rollout is None:
+            raise NothingToDo(f"{service} has no rollout under way in {environment}", next=f"bleen status {service}")
+        return rollout
+
+    async def progress(self, environment: str, service: str) -> Progress | None:
+        """Return the live view; None when nothing is under way."""
+        handle = self._client.get_workflow_handle(rollout_id(environment, service))
+        async with _engine():
+            try:
+                return await handle.query(RolloutWorkflow.progress, reject_condition=QueryRejectCondition.NOT_OPEN)
+            except WorkflowQueryRejectedError:
+                return None
+            except RPCError as error:
+                if has_ended(error):
+                    return None
+                raise
+
+    async def active(self) -> list[tuple[str, str]]:
+        """Return the environment and service of every rollout under way."""
+        running = self._client.list_workflows("WorkflowType = 'Rollout' AND ExecutionStatus = 'Running'")
+        async with _engine():
+            ids = [execution.id.split("/") async for execution in running]
+        return sorted((environment, service) for _, environment, service in ids)
+
+    async def _tell(self, environment: str, service: str, command: Command) -> Rollout | None:
+        answer: Rollout | None = await update(self._client, environment, service, RolloutWorkflow.command, command)
+        return answer
+
+    async def _leads_back_to(self, request: RollbackRequest) -> bool:
+        progress = await self.progress(request.environment, request.service)
+        return progress is not None and progress.rollout.stable is not None and progress.rollout.stable.number == request.to
+
+    async def _run(self, workflow: Any, request: object, name: str) -> DeployResult:
+        async with _engine():
+            result: DeployResult = await self._client.execute_workflow(
+                workflow, request, id=f"{name}/{uuid.uuid4()}", task_queue=TASK_QUEUE, task_timeout=TASK_TIMEOUT
+            )
+        return result
+
+
+@asynccontextmanager
+async def _engine() -> AsyncIterator[None]:
+    """Translate the engine's errors."""
+    try:
+        yield
+    except WorkflowFailureError as error:
+        raise domain_error(error) or BleenError("the workflow failed", why=str(error.cause)) from error
+    except RPCError as error:
+        if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            why = "it is being started again, or it is overloaded"
+            raise Unreachable("the workflow engine does not answer", why=why, next="bleen doctor") from error
+        raise Unreachable("the workflow engine refused a call", why=str(error), next="bleen doctor") from error

@@ -1,0 +1,91 @@
+"""The workflows that lead to a rollout: deploy makes a release first, rollback chooses one."""
+
+from datetime import timedelta
+from typing import Any
+
+from msgspec import structs
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from bleen.domain.errors import BleenError, NothingToDo
+    from bleen.domain.release import Release
+    from bleen.workflows.activities import Activities
+    from bleen.workflows.converter import domain_error
+    from bleen.workflows.messages import (
+        DeployRequest,
+        DeployResult,
+        Refused,
+        RollbackRequest,
+        RolloutRequest,
+        Started,
+        Unchanged,
+    )
+    from bleen.workflows.starting import Starting
+
+_PATIENT: Any = {
+    "start_to_close_timeout": timedelta(hours=1),
+    "heartbeat_timeout": timedelta(seconds=3),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=5),
+}
+
+
+@workflow.defn(name="Deploy")
+class DeployWorkflow:
+    """Make a release and begin its rollout, now or after the one that runs."""
+
+    @workflow.run
+    async def run(self, request: DeployRequest) -> DeployResult:
+        """Return what became of it; a refusal is a value."""
+        try:
+            release = await workflow.execute_activity_method(Activities.prepare_release, request, **_PATIENT)
+            return await _begin(_rollout_of(request, release), release)
+        except ActivityError as failure:
+            return _refused(failure)
+
+
+@workflow.defn(name="Rollback")
+class RollbackWorkflow:
+    """Go back to an earlier release by a rollout of its own: the old fleet is gone, or an older release is wanted."""
+
+    @workflow.run
+    async def run(self, request: RollbackRequest) -> DeployResult:
+        """Return what became of it; a refusal is a value."""
+        try:
+            wanted = await workflow.execute_activity_method(Starting.choose_release, request, **_PATIENT)
+            release = await workflow.execute_activity_method(Activities.find_release, wanted, **_PATIENT)
+            return await _begin(structs.replace(wanted, token=workflow.info().workflow_id), release)
+        except ActivityError as failure:
+            return _refused(failure)
+
+
+async def _begin(wanted: RolloutRequest, release: Release) -> DeployResult:
+    try:
+        return Started(await workflow.execute_activity_method(Starting.begin, wanted, **_PATIENT), release)
+    except ActivityError as failure:
+        if not isinstance(domain_error(failure), NothingToDo):
+            raise
+    await workflow.execute_activity_method(Starting.resize, wanted, **_PATIENT)
+    return Unchanged(release)
+
+
+def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:
+    spec = request.spec
+    return RolloutRequest(
+        environment=request.environment,
+        service=spec.service,
+        hosts=spec.hosts or (f"{spec.service}.localhost",),
+        release=release.number,
+        strategy=spec.strategy,
+        size=spec.instances,
+        by=request.by,
+        token=workflow.info().workflow_id,
+    )
+
+
+def _refused(failure: ActivityError) -> Refused:
+    if is_cancelled_exception(failure):
+        raise failure
+    error = domain_error(failure) or BleenError("an activity failed", why=str(failure.__cause__ or failure))
+    return Refused(type(error).__name__, error.what, error.why, error.next)

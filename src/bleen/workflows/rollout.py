@@ -1,0 +1,329 @@
+"""The rollout workflow, ``rollout/<environment>/<service>``: observe, decide, record, act, and again. It holds no policy.
+
+Time is the time of observations: whoever sees the world says when, and `decide` is asked about that moment, by the
+watching activity and by the workflow alike.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, assert_never
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.workflow import ActivityCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from bleen.domain.command import Abort, Command, Scale, Supersede, accept
+    from bleen.domain.decide import advance, applied, decide, measured
+    from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
+    from bleen.domain.errors import BleenError, Conflict, LawBroken, NothingToDo, Permanent
+    from bleen.domain.laws import check
+    from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Finished, Settled
+    from bleen.domain.plan import serving_now
+    from bleen.domain.refusal import refuse
+    from bleen.domain.rollout import Observation, Promoted, Rollout
+    from bleen.workflows.activities import Activities
+    from bleen.workflows.converter import domain_error, to_failure_error
+    from bleen.workflows.messages import Carried, Order, Progress, RolloutRequest, RolloutResult, Subject
+    from bleen.workflows.outbox import Outbox
+
+T = TypeVar("T")
+
+LONG_HISTORY = 4000
+"""Events after which it continues in a new run; the engine's limit is 51,200."""
+PATIENCE = timedelta(seconds=10)
+"""The longest pause before something that failed is tried again."""
+_QUICK: Any = {
+    "start_to_close_timeout": timedelta(seconds=15),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=50), maximum_interval=timedelta(milliseconds=500), maximum_attempts=4
+    ),
+}
+"""For local activities: they end within milliseconds, and a command that arrives meanwhile waits for them."""
+_PLANNING: Any = {
+    "start_to_close_timeout": timedelta(seconds=15),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1), maximum_attempts=10
+    ),
+}
+_LONG: Any = {
+    "start_to_close_timeout": timedelta(hours=6),
+    "heartbeat_timeout": timedelta(seconds=3),
+    "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+}
+_FEW = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
+_FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
+
+
+@workflow.defn(name="Rollout")
+class RolloutWorkflow:
+    """One rollout after another of one service in one environment; the id of the workflow is the lock."""
+
+    @workflow.init
+    def __init__(self, request: RolloutRequest, carried: Carried | None = None) -> None:
+        self._request = request
+        self._rollout = carried.rollout if carried else None
+        self._decision = carried.decision if carried else None
+        self._waiting = carried.waiting if carried else None
+        self._outbox = Outbox(carried.number, carried.outbox) if carried else Outbox()
+        self._seen: Observation | None = None
+        self._latest: datetime | None = None
+        self._refusal: BleenError | None = None
+        self._interrupted = False
+        self._closed = False
+        self._error = ""
+        self._failures = 0
+
+    @workflow.run
+    async def run(self, request: RolloutRequest, carried: Carried | None = None) -> RolloutResult:
+        """Roll the release out, then the one that waits, if one does."""
+        if not await self._begin():
+            return await self._leave(RolloutResult("", None))
+        while not self._closed:
+            await self._attempt(self._turn)
+            if _long():
+                await self._renew()
+        while self._outbox.pending:
+            await self._attempt(self._flush)
+        return await self._leave(RolloutResult(self._plan.id, self._plan.outcome))
+
+    # ---- what people ask and tell ----
+
+    @workflow.query
+    def progress(self) -> Progress | None:
+        """Return the live view; None before there is a plan."""
+        return Progress(self._rollout, self._decision, self._error) if self._rollout else None
+
+    @workflow.update
+    def command(self, command: Command) -> Rollout:
+        """Return the rollout with ``command`` taken; refused with the domain's reason where it makes no sense."""
+        self._take(command)
+        return self._plan
+
+    @command.validator
+    def _may_command(self, command: Command) -> None:
+        if isinstance(command, Supersede):
+            raise NothingToDo("a rollout is superseded by a deployment", next="bleen deploy")
+        if self._rollout is None or self._closed:
+            raise NothingToDo("there is no rollout that could take it", next=f"bleen status {self._request.service}")
+        accept(self._rollout, command, self._now())
+
+    @workflow.update
+    async def join(self, request: RolloutRequest) -> str:
+        """Return the id of the rollout that carries ``request`` out; empty where it waits for this one to end.
+
+        NothingToDo where its release serves already. The last one that waits wins.
+        """
+        if request.token == self._request.token or self._carries(request):
+            await workflow.wait_condition(lambda: self._rollout is not None or self._refusal is not None)
+            if self._refusal is not None:
+                raise to_failure_error(self._refusal)
+            return self._plan.id
+        self._waiting = request
+        if self._rollout is not None and not self._closed:
+            self._take(Supersede(request.by, request.release))
+        return ""
+
+    def _carries(self, request: RolloutRequest) -> bool:
+        """Return whether this rollout is what ``request`` asks for; it takes over another size."""
+        rollout = self._rollout
+        if rollout is None or self._closed or rollout.retreat is not None or self._waiting is not None:
+            return False
+        if rollout.target.number != request.release:
+            return False
+        if rollout.size != request.size:
+            self._take(Scale(request.by, request.size))
+        elif isinstance(rollout.outcome, Promoted):
+            raise to_failure_error(NothingToDo(f"{rollout.target.name} serves {rollout.service} already"))
+        return True
+
+    def _take(self, command: Command) -> None:
+        self._rollout = accept(self._plan, command, self._now())
+        self._outbox.add(self._plan.id, Commanded(command), by=command.by)
+        self._interrupted = True
+
+    # ---- the loop ----
+
+    async def _begin(self) -> bool:
+        """Return whether there is a plan. A request that had waited has nobody to hear a refusal: it stays patient."""
+        while self._rollout is None:
+            try:
+                self._rollout = await workflow.execute_local_activity_method(
+                    Activities.plan_rollout, self._request, **_PLANNING
+                )
+            except ActivityError as failure:
+                if is_cancelled_exception(failure):
+                    raise
+                error = _told(failure)
+                if workflow.info().continued_run_id is None or isinstance(error, Permanent | Conflict):
+                    self._refusal = error
+                    return False
+                await workflow.sleep(PATIENCE)
+        if self._waiting is not None:
+            self._take(Supersede(self._waiting.by, self._waiting.release))
+        return True
+
+    async def _turn(self) -> None:
+        """Observe, decide, record, act: once."""
+        self._interrupted = False
+        seen, self._seen = self._seen or await self._observe(), None
+        self._interrupted, self._latest = False, seen.at
+        self._update(advance(self._plan, seen, seen.at), seen)
+        decision = decide(self._plan, seen, seen.at)
+        check(self._plan, seen, decision)
+        generation = await self._record(decision, seen)
+        if self._interrupted:
+            return
+        try:
+            await self._act(decision, generation, seen)
+        except ActivityError as failure:
+            self._refuse(decision, failure, seen)
+            raise
+
+    async def _act(self, decision: Decision, generation: int, seen: Observation) -> None:
+        order = Order(self._plan, decision, generation)
+        match decision:
+            case Wait() | AskHuman():
+                self._error, self._failures = "", 0
+                self._seen = await self._unless_interrupted(
+                    workflow.start_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_LONG)
+                )
+            case Shift():
+                done = await workflow.execute_local_activity_method(Activities.shift, order, **_QUICK)
+                self._update(applied(self._plan, decision, done), seen)
+            case Launch() | Retire():
+                ended = await self._unless_interrupted(
+                    workflow.start_activity_method(Activities.carry_out, order, retry_policy=_FEW, **_LONG)
+                )
+                self._update(applied(self._plan, decision, ended or self._now()), seen)
+            case Measure():
+                results = await self._unless_interrupted(
+                    workflow.start_activity_method(Activities.run_checks, order, retry_policy=_FEW, **_LONG)
+                )
+                if results is not None:
+                    self._update(measured(self._plan, results), seen)
+                    self._outbox.add(self._plan.id, Checked(results))
+            case Promote() | Rollback():
+                self._update(applied(self._plan, decision, seen.at), seen)
+            case Done():
+                self._closed = True
+                self._outbox.add(self._plan.id, Finished())
+            case _:
+                assert_never(decision)
+
+    async def _observe(self) -> Observation:
+        subject = Subject(self._request.environment, self._request.service)
+        return await workflow.execute_local_activity_method(Activities.observe, subject, **_QUICK)
+
+    async def _record(self, decision: Decision, seen: Observation) -> int:
+        """Return the ledger's sequence of ``decision`` (law 7). Waiting on for the same is no new decision.
+
+        A decision that could not be entered is forgotten: it was not carried out, and may be another one next time.
+        """
+        if decision == self._decision and isinstance(decision, Wait | AskHuman):
+            return await self._flush()
+        sequence = await self._flush(self._outbox.draft(self._plan.id, Decided(decision, seen)))
+        self._decision = decision
+        return sequence
+
+    async def _flush(self, *more: Draft) -> int:
+        kept = self._outbox.pending
+        if not kept + more:
+            return 0
+        sequence: int = await workflow.execute_local_activity_method(Activities.record, kept + more, **_QUICK)
+        self._outbox.entered(len(kept))
+        return sequence
+
+    def _update(self, rollout: Rollout, seen: Observation) -> None:
+        """Take ``rollout`` as it is now; an outcome goes to the ledger the moment that it is observed."""
+        settled = rollout.outcome is not None and rollout.outcome != self._plan.outcome
+        self._rollout = rollout
+        if settled and rollout.outcome is not None:
+            serving = serving_now(seen)
+            self._outbox.add(rollout.id, Settled(rollout.outcome, serving[1] if serving else None))
+
+    # ---- what can come between ----
+
+    async def _unless_interrupted(self, doing: workflow.ActivityHandle[T]) -> T | None:
+        """Return its result; None, with it cancelled, where a command comes first."""
+        try:
+            await workflow.wait_condition(lambda: self._interrupted or doing.done())
+        finally:
+            if not doing.done():
+                doing.add_done_callback(_forget)
+                doing.cancel()
+        return await doing if doing.done() else None
+
+    async def _attempt(self, doing: Callable[[], Awaitable[object]]) -> None:
+        """Do it; what the world refuses is shown and tried again, and a cancellation aborts in order."""
+        try:
+            await doing()
+            self._error, self._failures = "", 0
+        except (ActivityError, LawBroken, asyncio.CancelledError) as failure:
+            if is_cancelled_exception(failure):
+                self._give_up()
+                return
+            self._error = str(_told(failure))
+            self._failures += 1
+            await self._pause()
+
+    async def _pause(self) -> None:
+        delay = min(PATIENCE, timedelta(milliseconds=100) * 2 ** min(self._failures, 10))
+        try:
+            await workflow.wait_condition(lambda: self._interrupted, timeout=delay)
+        except TimeoutError:
+            return
+        except asyncio.CancelledError:
+            self._give_up()
+
+    def _refuse(self, decision: Decision, failure: ActivityError, seen: Observation) -> None:
+        """Go back where trying again cannot help."""
+        rollback = refuse(self._plan, decision, _told(failure))
+        if rollback is not None:
+            self._outbox.add(self._plan.id, Decided(rollback, seen))
+            self._update(applied(self._plan, rollback, seen.at), seen)
+
+    def _give_up(self) -> None:
+        """Compensate a cancellation of the workflow as an abort does; what is settled stays so."""
+        with suppress(NothingToDo):
+            self._take(Abort("cancellation"))
+
+    async def _leave(self, result: RolloutResult) -> RolloutResult:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._waiting is not None:
+            workflow.continue_as_new(self._waiting)
+        return result
+
+    async def _renew(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        outbox = self._outbox
+        carried = Carried(self._plan, self._decision, outbox.number, self._waiting, outbox.pending)
+        workflow.continue_as_new(args=[self._request, carried])
+
+    @property
+    def _plan(self) -> Rollout:
+        assert self._rollout is not None
+        return self._rollout
+
+    def _now(self) -> datetime:
+        """Return the engine's time, or that of the last observation where it is ahead."""
+        return max(workflow.now(), self._latest or workflow.now())
+
+
+def _long() -> bool:
+    info = workflow.info()
+    return info.is_continue_as_new_suggested() or info.get_current_history_length() > LONG_HISTORY
+
+
+def _told(failure: BaseException) -> BleenError:
+    """Return what went wrong as an error of the domain, also where it is a fault of a provider."""
+    return domain_error(failure) or BleenError("an activity failed", why=str(failure.__cause__ or failure))
+
+
+def _forget(doing: asyncio.Task[Any]) -> None:
+    """Take the result that nobody waits for any more."""
+    if not doing.cancelled():
+        doing.exception()

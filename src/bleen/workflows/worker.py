@@ -1,0 +1,63 @@
+"""The worker: runs workflows in the sandbox and activities on the ports."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from bleen.workflows.activities import Activities
+from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
+from bleen.workflows.rollout import RolloutWorkflow
+from bleen.workflows.starting import TASK_QUEUE, Starting
+from bleen.workflows.world import World
+
+WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow)
+PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
+"""Modules of values and pure functions: re-importing them for each workflow would only cost time."""
+
+
+def make_worker(client: Client, world: World) -> Worker:
+    """Return a worker for every workflow of Bleen."""
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=list(WORKFLOWS),
+        activities=_activities(client, world),
+        workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)),
+        # Every waiting rollout holds one slot: its watch.
+        max_concurrent_activities=2000,
+        max_cached_workflows=500,
+        # A cancelled activity hears of it with a heartbeat that is really sent.
+        max_heartbeat_throttle_interval=timedelta(milliseconds=800),
+        # After a controller's death its successor must not wait ten seconds for the sticky queue of the dead one.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        graceful_shutdown_timeout=timedelta(seconds=1),
+    )
+
+
+async def run_worker(client: Client, world: World, stop: asyncio.Event) -> None:
+    """Work until ``stop`` is set; what was under way is taken up by the next worker."""
+    async with make_worker(client, world):
+        await stop.wait()
+
+
+def _activities(client: Client, world: World) -> list[Callable[..., Any]]:
+    doing, starting = Activities(world), Starting(client, world)
+    return [
+        doing.prepare_release,
+        doing.find_release,
+        doing.plan_rollout,
+        doing.observe,
+        doing.record,
+        doing.shift,
+        doing.carry_out,
+        doing.run_checks,
+        doing.watch,
+        starting.begin,
+        starting.choose_release,
+        starting.resize,
+    ]
