@@ -10,9 +10,9 @@ import msgspec
 
 from bleen.domain.codec import convert
 from bleen.domain.errors import Unreachable
+from bleen.domain.listing import Listing
 from bleen.domain.traffic import Backend, BackendSeen, Colour, Endpoint, EndpointSeen
 from bleen.providers.envoy.place import Place
-from bleen.providers.envoy.render import Listing
 
 T = TypeVar("T")
 PATIENCE = 1.0
@@ -137,7 +137,7 @@ class Admin:
         self.place = place
         # No kept connection: one that Envoy's end would close under a question.
         limits = httpx.Limits(max_keepalive_connections=0)
-        transport = httpx.AsyncHTTPTransport(uds=str(place.admin), limits=limits)
+        transport = httpx.AsyncHTTPTransport(uds=str(place.admin), limits=limits, verify=False)
         self._http = httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=PATIENCE)
         self._routes = Glance(self.routes)
         self._hosts = Glance(self.hosts)

@@ -9,11 +9,12 @@ import msgspec
 
 from bleen.domain.codec import Value
 from bleen.domain.errors import LawBroken, Unreachable
+from bleen.domain.listing import named
 from bleen.domain.traffic import Backend
 from bleen.providers.envoy.admin import Admin, ClusterConfig
 from bleen.providers.envoy.files import writing
 from bleen.providers.envoy.place import Place
-from bleen.providers.envoy.render import clusters, named
+from bleen.providers.envoy.render import clusters
 from bleen.providers.envoy.table import PATIENCE, Published, Rounds
 
 

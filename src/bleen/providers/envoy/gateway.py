@@ -1,24 +1,22 @@
 """Routes at one or more Envoys: written as files, believed when Envoy reports them."""
 
 import asyncio
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from bleen.domain.errors import BleenError, InvalidInput, NotFound, StaleGeneration, Unreachable
+from bleen.domain.errors import BleenError, Unreachable
+from bleen.domain.listing import Listing, refuse, service_key
 from bleen.domain.traffic import GatewaySeen, Route
 from bleen.providers.envoy.admin import Admin, RouteConfig, backend_seen
 from bleen.providers.envoy.backends import stored_backends
 from bleen.providers.envoy.files import writing
 from bleen.providers.envoy.place import Place
 from bleen.providers.envoy.ports import ServicePorts
-from bleen.providers.envoy.render import Listing, listeners, reached, routes, service_key
+from bleen.providers.envoy.render import listeners, routes
 from bleen.providers.envoy.table import Published, Rounds
-
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
 
 
 class EnvoyGateway:
@@ -167,40 +165,6 @@ class RouteTable:
             return await self.admin.listening()
         except Unreachable:
             return ()
-
-
-def refuse(wanted: Listing, current: Mapping[str, Listing], known: frozenset[str]) -> None:
-    """Raise what speaks against ``wanted`` where ``current`` is in force and ``known`` are the backends. Pure."""
-    held = current.get(wanted.key)
-    if held is not None and wanted != held and wanted.generation <= held.generation:
-        raise StaleGeneration(
-            f"generation {wanted.generation} of {wanted.key} lost",
-            why=f"generation {held.generation} is in force",
-            next=f"bleen status {wanted.service}",
-        )
-    if wanted.route is None:
-        return
-    missing = sorted(set(reached(wanted.route)) - known)
-    if missing:
-        raise NotFound(f"the gateway knows no backend {missing[0]}", next=f"bleen instances {wanted.service}")
-    _refuse_hosts(wanted, wanted.route, current)
-
-
-def _refuse_hosts(wanted: Listing, route: Route, current: Mapping[str, Listing]) -> None:
-    owners = {host: each for each in current.values() if each.route and each.key != wanted.key for host in _claimed(each.route)}
-    for host in route.hosts:
-        if not _HOST.fullmatch(host):
-            raise InvalidInput(f"{host!r} is no host name", next=f"correct hosts: in the file of {wanted.service}")
-    for host in _claimed(route):
-        if host in owners:
-            raise InvalidInput(
-                f"{wanted.service} and {owners[host].service} both answer to {host}",
-                next=f"change hosts: in the file of {wanted.service}",
-            )
-
-
-def _claimed(route: Route) -> Sequence[str]:
-    return [name for host in route.hosts for name in (host.lower(), f"preview.{host.lower()}")]
 
 
 def stored_listings(place: Place) -> Mapping[str, Listing] | None:

@@ -7,8 +7,9 @@ backend: so what an Envoy *has* can be read from its own configuration dump, who
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bleen.domain.codec import Value, plain
-from bleen.domain.traffic import WHOLE, Backend, Colour, Route, backend_name
+from bleen.domain.codec import plain
+from bleen.domain.listing import Listing, backend_of
+from bleen.domain.traffic import WHOLE, Backend, Colour, Route
 from bleen.providers.envoy.place import Place
 
 Json = dict[str, Any]
@@ -21,27 +22,6 @@ MAIN_LISTENER = "main"
 RELEASE_HEADER = "x-bleen-release"
 TOLD_HOSTS = 20
 """So many host names are told to a request that has a wrong one."""
-
-
-class Listing(Value, frozen=True):
-    """What a gateway holds of one service: its route, or None after it was removed, under a generation.
-
-    A removed service leaves its generation behind, so that a route that is older than the removal stays refused.
-    """
-
-    environment: str
-    service: str
-    generation: int
-    route: Route | None = None
-
-    @property
-    def key(self) -> str:
-        return service_key(self.environment, self.service)
-
-
-def service_key(environment: str, service: str) -> str:
-    """Return ``dev/hello``."""
-    return f"{environment}/{service}"
 
 
 def discovery(version: str, kind: str, resources: Sequence[Json]) -> Json:
@@ -59,20 +39,6 @@ def routes(listings: Sequence[Listing], ports: Mapping[str, int], version: str) 
         hosts += _virtual_hosts(listing, ports.get(listing.key))
     config = {"name": "routes", "virtual_hosts": [*hosts, _unknown_host(listings)]}
     return discovery(version, ROUTES, [config])
-
-
-def reached(route: Route) -> Sequence[str]:
-    """Return the names of the backends that ``route`` gives weight to."""
-    return [_backend(route, colour) for colour in Colour if route.release(colour) is not None and route.split.weight(colour)]
-
-
-def named(route: Route) -> Sequence[str]:
-    """Return the names of all backends that ``route`` can reach, if only by a header."""
-    return [_backend(route, colour) for colour in Colour if route.release(colour) is not None]
-
-
-def _backend(route: Route, colour: Colour) -> str:
-    return backend_name(route.environment, route.service, colour, route.release(colour) or 0)
 
 
 def _virtual_hosts(listing: Listing, port: int | None) -> list[Json]:
@@ -151,7 +117,7 @@ def _weighted(route: Route, weights: Mapping[Colour, int]) -> Json:
     return {
         "clusters": [
             {
-                "name": _backend(route, colour),
+                "name": backend_of(route, colour),
                 "weight": weight,
                 "response_headers_to_add": [_set_header(RELEASE_HEADER, f"r{route.release(colour)}")],
             }

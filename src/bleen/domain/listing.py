@@ -1,0 +1,83 @@
+"""What a gateway holds of one service, and what speaks against a change to it."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from bleen.domain.codec import Value
+from bleen.domain.errors import InvalidInput, NotFound, StaleGeneration
+from bleen.domain.traffic import Colour, Route, backend_name
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+
+
+class Listing(Value, frozen=True):
+    """The route of one service at a gateway, or None after it was removed, under a generation.
+
+    A removed service leaves its generation behind, so that a route older than the removal stays refused.
+    """
+
+    environment: str
+    service: str
+    generation: int
+    route: Route | None = None
+
+    @property
+    def key(self) -> str:
+        return service_key(self.environment, self.service)
+
+
+def service_key(environment: str, service: str) -> str:
+    """Return ``dev/hello``."""
+    return f"{environment}/{service}"
+
+
+def named(route: Route) -> Sequence[str]:
+    """Return the names of all backends that ``route`` can reach, if only by a header."""
+    return [backend_of(route, colour) for colour in Colour if route.release(colour) is not None]
+
+
+def reached(route: Route) -> Sequence[str]:
+    """Return the names of the backends that ``route`` gives weight to."""
+    return [backend_of(route, c) for c in Colour if route.release(c) is not None and route.split.weight(c)]
+
+
+def backend_of(route: Route, colour: Colour) -> str:
+    """Return the name of the backend in a filled slot."""
+    return backend_name(route.environment, route.service, colour, route.release(colour) or 0)
+
+
+def claimed(route: Route) -> Sequence[str]:
+    """Return the host names that ``route`` answers to, previews included."""
+    return [name for host in route.hosts for name in (host.lower(), f"preview.{host.lower()}")]
+
+
+def refuse(wanted: Listing, current: Mapping[str, Listing], known: Collection[str]) -> None:
+    """Raise what speaks against ``wanted`` where ``current`` is in force, by service, and ``known`` are the backends."""
+    held = current.get(wanted.key)
+    if held is not None and wanted != held and wanted.generation <= held.generation:
+        raise StaleGeneration(
+            f"generation {wanted.generation} of {wanted.key} lost",
+            why=f"generation {held.generation} is in force",
+            next=f"bleen status {wanted.service}",
+        )
+    if wanted.route is None:
+        return
+    missing = sorted(set(reached(wanted.route)) - set(known))
+    if missing:
+        raise NotFound(f"the gateway knows no backend {missing[0]}", next=f"bleen instances {wanted.service}")
+    _refuse_hosts(wanted, wanted.route, current)
+
+
+def _refuse_hosts(wanted: Listing, route: Route, current: Mapping[str, Listing]) -> None:
+    correct = f"change hosts: in the file of {wanted.service}"
+    for host in route.hosts:
+        if not _HOST.fullmatch(host):
+            raise InvalidInput(f"{host!r} is no host name", next=correct)
+    twice = sorted(name for name in claimed(route) if claimed(route).count(name) > 1)
+    if twice:
+        raise InvalidInput(f"{wanted.service} names {twice[0]} twice", next=correct)
+    others = (each for each in current.values() if each.route is not None and each.key != wanted.key)
+    owners = {host: each.key for each in others if each.route for host in claimed(each.route)}
+    for host in claimed(route):
+        if host in owners:
+            raise InvalidInput(f"{wanted.key} and {owners[host]} both answer to {host}", next=correct)
