@@ -86,7 +86,7 @@ async def _engine() -> AsyncIterator[None]:
     try:
         yield
     except WorkflowFailureError as error:
-        raise domain_error(error) or BleenError("the workflow failed", why=str(error.cause)) from error
+        raise domain_error(error) or BleenError("the workflow failed", why=str(error.cause)) from None
     except RPCError as error:
         if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
             why = "it is being started again, or it is overloaded"

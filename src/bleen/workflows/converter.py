@@ -37,7 +37,10 @@ class TaggedPayloads(EncodingPayloadConverter):
         return Payload(metadata={"encoding": b"json/plain"}, data=codec.encode(value))
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
-        return codec.decode(payload.data, Any if type_hint is None else type_hint)
+        if type_hint is None:
+            # The engine falls back to no type at all where a receiver's signature does not fit what was sent.
+            raise TypeError(f"no receiver says what type this is: {payload.data[:200]!r}")
+        return codec.decode(payload.data, type_hint)
 
 
 class Payloads(CompositePayloadConverter):
@@ -45,6 +48,20 @@ class Payloads(CompositePayloadConverter):
 
     def __init__(self) -> None:
         super().__init__(BinaryNullPayloadConverter(), JSONProtoPayloadConverter(), TaggedPayloads())
+
+
+class _Untyped(EncodingPayloadConverter):
+    """Plain values, for the details of failures, which nobody declares."""
+
+    @property
+    def encoding(self) -> str:
+        return "json/plain"
+
+    def to_payload(self, value: Any) -> Payload | None:
+        return Payload(metadata={"encoding": b"json/plain"}, data=codec.encode(value))
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        return codec.decode(payload.data, Any if type_hint is None else type_hint)
 
 
 class Told(Value, frozen=True):
@@ -98,16 +115,18 @@ def _rebuild(kind: type[BleenError], told: Told) -> BleenError:
 class Failures(DefaultFailureConverter):
     """Domain errors keep their class, their words and their retryability."""
 
+    _details = CompositePayloadConverter(BinaryNullPayloadConverter(), JSONProtoPayloadConverter(), _Untyped())
+
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         if isinstance(exception, BleenError):
             carried = to_failure_error(exception)
-            carried.__traceback__, carried.__cause__ = exception.__traceback__, exception.__cause__
-            carried.__suppress_context__ = True
+            # Its words say why; its causes may be the engine's own errors, which can lead back to itself.
+            carried.__traceback__, carried.__suppress_context__ = exception.__traceback__, True
             exception = carried
-        super().to_failure(exception, payload_converter, failure)
+        super().to_failure(exception, self._details, failure)
 
     def from_failure(self, failure: Failure, payload_converter: PayloadConverter) -> BaseException:
-        error = super().from_failure(failure, payload_converter)
+        error = super().from_failure(failure, self._details)
         domain = to_domain_error(error) if isinstance(error, ApplicationError) else None
         return domain or error
 

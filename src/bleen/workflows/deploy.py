@@ -9,7 +9,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from bleen.domain.errors import BleenError, NothingToDo
+    from bleen.domain.errors import BleenError
     from bleen.domain.release import Release
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error
@@ -61,11 +61,9 @@ class RollbackWorkflow:
 
 
 async def _begin(wanted: RolloutRequest, release: Release) -> DeployResult:
-    try:
-        return Started(await workflow.execute_activity_method(Starting.begin, wanted, **_PATIENT), release)
-    except ActivityError as failure:
-        if not isinstance(domain_error(failure), NothingToDo):
-            raise
+    rollout = await workflow.execute_activity_method(Starting.begin, wanted, **_PATIENT)
+    if rollout is not None:
+        return Started(rollout, release)
     await workflow.execute_activity_method(Starting.resize, wanted, **_PATIENT)
     return Unchanged(release)
 

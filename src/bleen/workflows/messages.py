@@ -48,6 +48,14 @@ class RolloutRequest(Value, frozen=True):
     """Names this request: asking twice with one token is asking once."""
 
 
+class RolloutInput(Value, frozen=True):
+    """What a run of the rollout workflow begins with."""
+
+    request: RolloutRequest
+    carried: "Carried | None" = None
+    """Where the run before it had come to; None at the beginning of a rollout."""
+
+
 class Started(Tagged, frozen=True):
     """A rollout is on its way, now or as soon as the one before it has ended."""
 

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from bleen.domain.rollout import Observation, Promoted, Rollout
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error, to_failure_error
-    from bleen.workflows.messages import Carried, Order, Progress, RolloutRequest, RolloutResult, Subject
+    from bleen.workflows.messages import Carried, Order, Progress, RolloutInput, RolloutRequest, RolloutResult, Subject
     from bleen.workflows.outbox import Outbox
 
 T = TypeVar("T")
@@ -63,8 +63,9 @@ class RolloutWorkflow:
     """One rollout after another of one service in one environment; the id of the workflow is the lock."""
 
     @workflow.init
-    def __init__(self, request: RolloutRequest, carried: Carried | None = None) -> None:
-        self._request = request
+    def __init__(self, given: RolloutInput) -> None:
+        carried = given.carried
+        self._request = given.request
         self._rollout = carried.rollout if carried else None
         self._decision = carried.decision if carried else None
         self._waiting = carried.waiting if carried else None
@@ -78,7 +79,7 @@ class RolloutWorkflow:
         self._failures = 0
 
     @workflow.run
-    async def run(self, request: RolloutRequest, carried: Carried | None = None) -> RolloutResult:
+    async def run(self, given: RolloutInput) -> RolloutResult:
         """Roll the release out, then the one that waits, if one does."""
         if not await self._begin():
             return await self._leave(RolloutResult("", None))
@@ -294,14 +295,14 @@ class RolloutWorkflow:
     async def _leave(self, result: RolloutResult) -> RolloutResult:
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._waiting is not None:
-            workflow.continue_as_new(self._waiting)
+            workflow.continue_as_new(RolloutInput(self._waiting))
         return result
 
     async def _renew(self) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)
         outbox = self._outbox
         carried = Carried(self._plan, self._decision, outbox.number, self._waiting, outbox.pending)
-        workflow.continue_as_new(args=[self._request, carried])
+        workflow.continue_as_new(RolloutInput(self._request, carried))
 
     @property
     def _plan(self) -> Rollout:

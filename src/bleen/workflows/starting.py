@@ -15,7 +15,7 @@ from bleen.domain.plan import serving_now, trusted
 from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.views import standing
 from bleen.workflows.converter import domain_error
-from bleen.workflows.messages import RollbackRequest, RolloutRequest
+from bleen.workflows.messages import RollbackRequest, RolloutInput, RolloutRequest
 from bleen.workflows.pulse import pulse
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.world import World
@@ -52,7 +52,7 @@ async def update(client: Client, environment: str, service: str, method: Any, ar
         if has_ended(error):
             return None
         told = domain_error(error)
-        raise told or Unreachable("the workflow engine did not answer", why=str(error), next="bleen doctor") from error
+        raise told or Unreachable("the workflow engine did not answer", why=str(error), next="bleen doctor") from None
 
 
 class Starting:
@@ -63,24 +63,27 @@ class Starting:
         self._world = world
 
     @activity.defn
-    async def begin(self, request: RolloutRequest) -> str:
+    async def begin(self, request: RolloutRequest) -> str | None:
         """Return the id of the rollout of ``request``; empty where it waits for the one before it.
 
-        The running rollout may end between the two questions: then the first is asked again. NothingToDo where the
-        release serves already.
+        None where the release serves already. The running rollout may end between the two questions: then the first
+        is asked again.
         """
         env, service = request.environment, request.service
         async with pulse():
             while True:
                 await self._client.start_workflow(
                     RolloutWorkflow.run,
-                    request,
+                    RolloutInput(request),
                     id=rollout_id(env, service),
                     task_queue=TASK_QUEUE,
                     task_timeout=TASK_TIMEOUT,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 )
-                answer = await update(self._client, env, service, RolloutWorkflow.join, request, id=request.token)
+                try:
+                    answer = await update(self._client, env, service, RolloutWorkflow.join, request, id=request.token)
+                except NothingToDo:
+                    return None
                 if answer is not None:
                     return str(answer)
 
