@@ -116,11 +116,14 @@ class Client:
             raise self._silent(error) from error
 
     def _get(self, path: str, kind: type[T] | Any, **query: str | int | bool) -> T:
-        return self._ask("GET", path, kind, params=_query(**query))
+        view: T = self._ask("GET", path, kind, params=_query(**query))
+        return view
 
     def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:
         headers = {"content-type": "application/json"}
-        return self._ask("POST", path, kind, params=_query(**query), content=encode(body), headers=headers, timeout=timeout)
+        options = {"params": _query(**query), "content": encode(body), "headers": headers, "timeout": timeout}
+        result: T = self._ask("POST", path, kind, **options)
+        return result
 
     def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
         try:
@@ -129,7 +132,8 @@ class Client:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
-        return _read(answer.content, kind)
+        content: T = _read(answer.content, kind)
+        return content
 
     def _silent(self, error: httpx.TransportError) -> Unreachable:
         why = str(error) or type(error).__name__
@@ -144,10 +148,11 @@ def _query(**query: str | int | bool) -> dict[str, str]:
 
 def _read(content: bytes, kind: type[T] | Any) -> T:
     try:
-        return decode(content, kind)
+        value: T = decode(content, kind)
     except msgspec.MsgspecError as error:
         next = "use the version of bleen that the server has; bleen doctor shows both"
         raise BleenError("the server said something that this version does not know", why=str(error), next=next) from error
+    return value
 
 
 def _refusal(status: int, content: bytes) -> BleenError:

@@ -99,6 +99,16 @@ class DryRun(View, frozen=True):
     decisions: tuple[Decision, ...]
 
 
+class StatusReport(View, frozen=True):
+    """What `bleen status --json` prints."""
+
+    server: str
+    """The address of the API."""
+    environment: str
+    services: tuple[ServiceView, ...]
+    parts: tuple["Part", ...]
+
+
 class Part(View, frozen=True):
     """One part of the platform: engine, ledger, a gateway, the controller."""
 
@@ -158,7 +168,14 @@ class RetryOrder(Value, frozen=True):
     by: str
 
 
-class RolloutList(View, frozen=True):
-    """Every rollout under way, warm times included."""
+class ActiveRollout(View, frozen=True):
+    """A service whose rollout is under way, its warm time included."""
 
-    rollouts: tuple[Progress, ...]
+    environment: str
+    service: str
+
+
+class ActiveRollouts(View, frozen=True):
+    """Every rollout under way."""
+
+    rollouts: tuple[ActiveRollout, ...]

@@ -11,7 +11,8 @@ from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef
 from bleen.interfaces.api import reading
 from bleen.interfaces.api.providers import Providers
-from bleen.interfaces.views import DryRun, Explanation, RolloutList
+from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
+from bleen.workflows.dry_run import dry_run
 from bleen.workflows.messages import DeployRequest, DeployResult
 
 
@@ -27,8 +28,6 @@ async def try_dry(providers: Providers, data: DeployRequest) -> DryRun:
     seen = await reading.observation(providers, data.environment, data.spec.service)
     releases = await providers.ledger.releases(data.spec.service)
     target = await _target(providers, data, releases)
-    from bleen.workflows.dry_run import dry_run
-
     try:
         rollout = plan(_intent(providers, data, target), {r.number: _ref(r) for r in releases}, seen, providers.clock())
     except NothingToDo:
@@ -37,9 +36,9 @@ async def try_dry(providers: Providers, data: DeployRequest) -> DryRun:
 
 
 @get("/v1/rollouts")
-async def list_rollouts(providers: Providers) -> RolloutList:
+async def list_rollouts(providers: Providers) -> ActiveRollouts:
     """Every rollout under way, warm times included."""
-    return RolloutList(rollouts=tuple(await providers.control.active()))
+    return ActiveRollouts(rollouts=tuple(ActiveRollout(*names) for names in await providers.control.active()))
 
 
 @get("/v1/rollouts/{environment:str}/{service:str}/{number:int}/explanation")

@@ -27,8 +27,8 @@ class Controls(Protocol):
     async def progress(self, environment: str, service: str) -> Progress | None:
         """Return the live view of the rollout under way."""
 
-    async def active(self) -> Sequence[Progress]:
-        """Return every rollout under way."""
+    async def active(self) -> Sequence[tuple[str, str]]:
+        """Return the environment and service of every rollout under way."""
 
 
 def _now() -> datetime:
@@ -46,7 +46,7 @@ class Providers:
     images: Images
     platform: Callable[[], Awaitable[PlatformView]]
     """Describes the platform and its parts."""
-    own_port: Callable[[str, str], Awaitable[int | None]]
+    own_port: Callable[[str, str], int | None]
     """The port of its own that a service of an environment has, if it has one."""
     environment: str = "dev"
     regions: tuple[str, ...] = ("local",)

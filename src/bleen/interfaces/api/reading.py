@@ -98,10 +98,9 @@ async def _milestones(providers: Providers, environment: str, service: str = "")
 async def _service(
     providers: Providers, environment: str, service: str, entries: Sequence[Entry], fleets: Sequence[Fleet]
 ) -> ServiceView:
-    gateways, progress, port = await asyncio.gather(
+    gateways, progress = await asyncio.gather(
         providers.gateway.observe(environment, service),
         providers.control.progress(environment, service),
-        providers.own_port(environment, service),
     )
     here = tuple(f for f in fleets if f.slot.environment == environment)
     return ServiceView(
@@ -109,7 +108,7 @@ async def _service(
         service=service,
         state=state_of(progress, here, gateways),
         stable=_stable(entries),
-        urls=_urls(providers, service, entries, port),
+        urls=_urls(providers, environment, service, entries),
         fleets=here,
         gateways=tuple(gateways),
         progress=progress,
@@ -144,10 +143,11 @@ def _stable(entries: Sequence[Entry]) -> ReleaseRef | None:
     return next((r for r in refs if r.number == number), None)
 
 
-def _urls(providers: Providers, service: str, entries: Sequence[Entry], port: int | None) -> Urls:
+def _urls(providers: Providers, environment: str, service: str, entries: Sequence[Entry]) -> Urls:
     plans = [e.event.rollout for e in sorted(entries, key=lambda e: -e.sequence) if isinstance(e.event, RolloutStarted)]
     host = plans[0].hosts[0] if plans and plans[0].hosts else f"{service}.localhost"
     gate = "" if providers.gateway_port == 80 else f":{providers.gateway_port}"
+    port = providers.own_port(environment, service)
     own = f"http://127.0.0.1:{port}" if port else ""
     return Urls(live=f"http://{host}{gate}", preview=f"http://preview.{host}{gate}", own=own)
 

@@ -1,0 +1,74 @@
+"""The `bleen` command: its groups, and how a run of it ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from bleen import __version__
+from bleen.domain.errors import BleenError, InvalidInput
+from bleen.interfaces.cli import deploy, fleet, image, machine, past, repository, status, steer
+from bleen.interfaces.cli.failure import tell
+from bleen.interfaces.cli.session import DETACHED, Session
+from bleen.interfaces.platform import Platform
+
+# Typer carries its own copy of Click and does not name this class.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="bleen",
+    help="Blue-green deployments for fleets of machines: no dropped request, rollback in milliseconds.",
+    epilog="Example: bleen demo",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for group in (machine, repository, status, deploy, steer, past, fleet):
+    group.register(app)
+app.add_typer(image.app, name="image")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bleen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Blue-green deployments for fleets of machines: no dropped request, rollback in milliseconds."""
+
+
+def run(platform: Platform, arguments: Sequence[str] | None = None) -> int:
+    """Run what was typed; return the exit code: 0 done, 1 rolled back, 2 wrong usage, 3 the platform could not."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    session = Session(platform, json="--json" in typed)
+    try:
+        code = typer.main.get_command(app).main(args=typed, prog_name="bleen", standalone_mode=False, obj=session)
+    except BleenError as error:
+        return tell(session, error)
+    except _UsageError as error:
+        return _usage(session, error, typed)
+    except (KeyboardInterrupt, typer.Abort):
+        return DETACHED
+    except BrokenPipeError:  # the reader has seen enough: `bleen logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _usage(session: Session, error: Exception, typed: list[str]) -> int:
+    what = error.format_message() if hasattr(error, "format_message") else str(error)
+    ctx = getattr(error, "ctx", None)
+    if not typed or type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(what)
+        return 2
+    path = ctx.command_path if ctx else "bleen"
+    return tell(session, InvalidInput(what.rstrip("."), next=f"{path} --help"))

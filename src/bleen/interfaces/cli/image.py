@@ -1,0 +1,75 @@
+"""Images: what releases are made of."""
+
+from typing import Annotated
+
+import typer
+
+from bleen.interfaces.cli.options import Context, Json, example
+from bleen.interfaces.cli.session import Session
+
+app = typer.Typer(
+    help="Images: what releases are made of.", no_args_is_help=True, rich_markup_mode=None, epilog=example("bleen image list")
+)
+
+
+@app.command("list", epilog=example("bleen image list"))
+def list_images(ctx: Context, json: Json = False) -> None:
+    """Every image, newest first."""
+    session: Session = ctx.obj
+    with session.client() as client:
+        found = client.images()
+    if session.json:
+        session.say_json(found)
+        return
+    rows = [(i.name, i.version or "-", _short(i.digest), f"{i.files:,}", size(i.size), i.created[:16]) for i in found.images]
+    session.table(("NAME", "VERSION", "DIGEST", "FILES", "SIZE", "CREATED"), rows)
+
+
+@app.command("show", epilog=example("bleen image show 3f2a91c04be7"))
+def show_image(
+    ctx: Context,
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The digest, or its first digits.")],
+    json: Json = False,
+) -> None:
+    """One image and its files."""
+    session: Session = ctx.obj
+    with session.client() as client:
+        view = client.image(_whole(digest, [i.digest for i in client.images().images]))
+    if session.json:
+        session.say_json(view)
+        return
+    image = view.image
+    session.say(f"{image.name} {image.version}  {size(image.size)} in {image.files:,} files  base {image.base} {image.runtime}")
+    session.say(image.digest)
+    for file in view.files:
+        session.out.write(f"{file.size:>12,}  {'x' if file.executable else ' '} {file.path}{_link(file.link)}\n")
+
+
+def _whole(text: str, known: list[str]) -> str:
+    from bleen.domain.errors import InvalidInput, NotFound
+
+    digits = text.removeprefix("sha256:")
+    found = [d for d in known if d.removeprefix("sha256:").startswith(digits)]
+    if not found:
+        raise NotFound(f"there is no image {text}", next="bleen image list")
+    if len(found) > 1:
+        raise InvalidInput(f"{len(found)} images begin with {text}", next="write more of the digest")
+    return found[0]
+
+
+def _link(target: str) -> str:
+    return f" -> {target}" if target else ""
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def size(count: int) -> str:
+    """Return bytes as people read them."""
+    number = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"

@@ -1,0 +1,117 @@
+"""How a rollout came out: in words with what to type next, and as the exit code."""
+
+from typing import assert_never
+
+from bleen.domain.rollout import Aborted, Failed, Promoted, ReleaseRef, RolledBack, Superseded
+from bleen.interfaces.cli.follow import Ending, Quest, follow
+from bleen.interfaces.cli.session import DETACHED, Session
+from bleen.interfaces.problem import kind_named
+from bleen.interfaces.views import Returning, RollbackResult
+from bleen.interfaces.words import lasting, outcome_words
+from bleen.workflows.messages import Refused, Started, Unchanged
+
+
+def conclude(
+    session: Session,
+    environment: str,
+    service: str,
+    result: RollbackResult,
+    *,
+    detach: bool,
+    before: frozenset[str] = frozenset(),
+) -> int:
+    """Tell what was begun, watch it unless ``detach``, tell how it ended; return the exit code."""
+    match result:
+        case Refused(error, what, why, next):
+            raise kind_named(error)(what, why=why, next=next)
+        case Unchanged(release):
+            return _unchanged(session, environment, service, release.name, release.version, result)
+        case Returning(rollout):
+            quest = Quest(environment, service, rollout.target.number, rollout.id)
+            back = f"{service} goes back to {rollout.stable.name}" if rollout.stable else f"{service} goes back"
+            return _watch(session, quest, back, result, detach=detach, wanted=(RolledBack, Aborted))
+        case Started(rollout_id, release):
+            quest = Quest(environment, service, release.number, rollout_id, before)
+            line = f"{rollout_id or service}: {release.name} {release.version} is on its way"
+            if not rollout_id:
+                line += ", after the rollout before it"
+            return _watch(session, quest, line, result, detach=detach, wanted=(Promoted,))
+    assert_never(result)
+
+
+def _unchanged(session: Session, environment: str, service: str, release: str, version: str, result: Unchanged) -> int:
+    if session.json:
+        session.say_json({"environment": environment, "service": service, "result": result})
+    else:
+        session.say(f"{release} {version} serves {service} already: same image, same configuration")
+    return 0
+
+
+def _watch(session: Session, quest: Quest, line: str, result: RollbackResult, *, detach: bool, wanted: tuple[type, ...]) -> int:
+    if not session.json:
+        session.say(line)
+    if detach:
+        _detached(session, quest, result)
+        return 0
+    try:
+        with session.client() as client:
+            ending = follow(session, client, quest)
+    except KeyboardInterrupt:
+        _still_running(session, quest)
+        return DETACHED
+    good = isinstance(ending.outcome, wanted)
+    if session.json:
+        session.say_json({"ok": good, "result": result, "ending": ending})
+    else:
+        _tell(session, ending, good)
+    return 0 if good else 1
+
+
+def _detached(session: Session, quest: Quest, result: RollbackResult) -> None:
+    if session.json:
+        session.say_json({"environment": quest.environment, "service": quest.service, "result": result})
+    else:
+        session.say(f"watch it: bleen status {quest.service} --watch")
+
+
+def _still_running(session: Session, quest: Quest) -> None:
+    name = quest.rollout or quest.service
+    session.say(f"{name} goes on without you")
+    session.say(f"watch it: bleen status {quest.service} --watch; stop it: bleen abort {quest.service}")
+
+
+def _tell(session: Session, ending: Ending, good: bool) -> None:
+    took = f" in {lasting(ending.seconds)}" if ending.seconds is not None else ""
+    release = _named(ending.release)
+    match ending.outcome:
+        case Promoted():
+            session.say(f"done: {release} serves {ending.service}, promoted{took}")
+            session.say(f"to undo it: bleen rollback {ending.service}")
+        case RolledBack() if good:
+            session.say(f"done: {ending.service} is back{took}")
+            session.say(f"why it went as it did: bleen explain {ending.rollout}")
+        case Superseded():
+            session.say(f"{release} was {outcome_words(ending.outcome)}{took}")
+            session.say(f"watch that one: bleen status {ending.service} --watch")
+        case RolledBack() | Failed() | Aborted():
+            session.say(f"FAILED: {release} was {_past(ending)}{took}", " " * 8)
+            _evidence(session, ending)
+
+
+def _past(ending: Ending) -> str:
+    words = outcome_words(ending.outcome)
+    return f"not promoted, {words}" if isinstance(ending.outcome, Failed) else words
+
+
+def _evidence(session: Session, ending: Ending) -> None:
+    if ending.failed_check is not None:
+        session.say(f" check: {ending.failed_check.name}: {ending.failed_check.detail}", " " * 8)
+    if ending.crashed is not None:
+        session.say(f" crash: {ending.crashed.name}: {ending.crashed.last_exit}", " " * 8)
+        for line in ending.crashed.last_words.splitlines()[-5:]:
+            session.say(f"        | {line}", " " * 8 + "| ")
+    session.say(f"  next: bleen explain {ending.rollout}; bleen logs {ending.service}; bleen retry {ending.service}", " " * 8)
+
+
+def _named(release: ReleaseRef) -> str:
+    return f"{release.name} ({release.version})" if release.version else release.name

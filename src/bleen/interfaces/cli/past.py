@@ -1,0 +1,117 @@
+"""What was: history, and why a rollout went as it did."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bleen.interfaces.cli.options import Context, Environment, Json, ServiceName, _services, example
+from bleen.interfaces.cli.session import Session
+
+if TYPE_CHECKING:
+    from bleen.domain.views import RolloutSummary
+    from bleen.interfaces.views import ExplainedLine, Explanation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command(epilog=example("bleen history hello"))(history)
+    app.command(epilog=example("bleen explain hello", "bleen explain dev/hello/7"))(explain)
+
+
+def history(
+    ctx: Context,
+    service: ServiceName,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many rollouts.")] = 20,
+    env: Environment = None,
+    json: Json = False,
+) -> None:
+    """The rollouts of a service, newest first."""
+    session: Session = ctx.obj
+    with session.client() as client:
+        view = client.history(session.environment(env), service, limit)
+    if session.json:
+        session.say_json(view)
+        return
+    head = ("ROLLOUT", "FROM", "TO", "VERSION", "WHEN", "TOOK", "BY", "OUTCOME")
+    session.table(head, [_row(r) for r in view.rollouts])
+    session.say(f"why one went as it did: bleen explain {view.rollouts[0].id}")
+
+
+def explain(
+    ctx: Context,
+    rollout: Annotated[
+        str,
+        typer.Argument(metavar="ROLLOUT", help="Such as dev/hello/7; a service means its last one.", autocompletion=_services),
+    ],
+    env: Environment = None,
+    json: Json = False,
+) -> None:
+    """Every decision of a rollout: when, what, why, and what was seen."""
+    session: Session = ctx.obj
+    environment = session.environment(env)
+    parts = rollout.strip("/").split("/")
+    with session.client() as client:
+        if len(parts) == 1:
+            found = client.explain_last(environment, rollout)
+        else:
+            found = client.explain(_id(rollout, parts, environment))
+    if session.json:
+        session.say_json(found)
+    else:
+        _print(session, found)
+
+
+def _id(text: str, parts: list[str], environment: str) -> str:
+    from bleen.domain.errors import InvalidInput
+
+    whole = parts if len(parts) == 3 else [environment, *parts]
+    if len(whole) != 3 or not whole[2].isdecimal():
+        raise InvalidInput(f"{text!r} is no rollout", why="one is called dev/hello/7", next="bleen history SERVICE")
+    return "/".join(whole)
+
+
+def _row(rollout: "RolloutSummary") -> tuple[str, ...]:
+    from bleen.interfaces.words import lasting, outcome_words
+
+    return (
+        rollout.id,
+        rollout.origin.name if rollout.origin else "-",
+        rollout.target.name,
+        rollout.target.version or "-",
+        f"{rollout.started.astimezone():%m-%d %H:%M}",
+        lasting(rollout.seconds) if rollout.seconds is not None else "-",
+        rollout.by,
+        outcome_words(rollout.outcome) if rollout.outcome else "under way",
+    )
+
+
+def _print(session: Session, found: "Explanation") -> None:
+    from bleen.interfaces.words import outcome_words
+
+    summary = found.rollout
+    source = f"{summary.origin.name} -> " if summary.origin else ""
+    outcome = outcome_words(summary.outcome) if summary.outcome else "under way"
+    session.say(f"{summary.id}  {source}{summary.target.name} {summary.target.version}  by {summary.by}: {outcome}", "  ")
+    for line in found.lines:
+        _print_line(session, line)
+
+
+def _print_line(session: Session, line: "ExplainedLine") -> None:
+    from bleen.domain.ledger import Checked
+    from bleen.interfaces.words import evidence_words
+
+    by = f" (by {line.by})" if line.kind != "rollout-started" and line.by and _asked(line) else ""
+    session.say(f"{line.after:>8.1f}s  {line.what}{by}", " " * 11)
+    if line.why:
+        session.say(f"{'why':>10} {line.why}", " " * 11)
+    if line.evidence is not None:
+        session.say(f"{'seen':>10} {evidence_words(line.evidence)}", " " * 11)
+    if isinstance(line.event, Checked):
+        for result in line.event.results:
+            session.say(f"{'passed' if result.passed else 'FAILED':>10} {result.name}: {result.detail}", " " * 11)
+
+
+def _asked(line: "ExplainedLine") -> bool:
+    from bleen.domain.ledger import Commanded
+
+    return isinstance(line.event, Commanded)

@@ -1,0 +1,70 @@
+"""The files that people write: init, validate, schema."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bleen.interfaces.cli.options import Context, Json, example
+from bleen.interfaces.cli.session import Session
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command(epilog=example("bleen init shop"))(init)
+    app.command(epilog=example("bleen validate", "bleen validate applications/hello/service.yaml"))(validate)
+    app.command(epilog=example("bleen schema service > service.schema.json"))(schema)
+
+
+def init(
+    ctx: Context,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; default: here.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Write a small GitOps repository that works, to start from. Nothing that is there is overwritten."""
+    from bleen.interfaces.repository import init as write
+
+    session: Session = ctx.obj
+    written = [str(path) for path in write(folder)]
+    if session.json:
+        session.say_json({"folder": str(folder.absolute()), "files": written})
+        return
+    for path in written:
+        session.say(f"wrote {path}")
+    enter = "" if folder == Path() else f"cd {folder}; "
+    session.say(f"next: {enter}bleen up; bleen deploy hello")
+
+
+def validate(
+    ctx: Context,
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="A file or a folder; default: here.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Say what is wrong with service files: file, line, what, why, what to write. Exit code 2 if anything is."""
+    from bleen.interfaces.repository import Severity, render, validate_path
+
+    session: Session = ctx.obj
+    problems = validate_path(path)
+    wrong = sum(p.severity is Severity.ERROR for p in problems)
+    if session.json:
+        session.say_json({"ok": not wrong, "problems": problems})
+    else:
+        for problem in problems:
+            session.out.write(render(problem, Path.cwd()) + "\n")
+        session.say("every file is good" if not problems else f"{wrong} to mend, {len(problems) - wrong} warnings")
+    raise typer.Exit(2 if wrong else 0)
+
+
+def schema(
+    ctx: Context,
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file; there is: service.")] = "service",
+    json: Json = False,
+) -> None:
+    """The JSON Schema of a kind of file, for editors and programs."""
+    from bleen.domain.errors import InvalidInput
+    from bleen.interfaces.repository import schema as service_schema
+
+    session: Session = ctx.obj
+    if kind != "service":
+        raise InvalidInput(f"there is no schema of {kind!r}", next="bleen schema service")
+    session.say_json(service_schema())

@@ -1,0 +1,232 @@
+"""A service as a person likes to see it: colours, weights, instances, steps, time left, and why it waits.
+
+Lines of styled text, for a live view and for a plain one alike. None is longer than the terminal is wide.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from bleen.domain.decision import AskHuman, Wait
+from bleen.domain.fleet import Fleet, Instance, InstanceState
+from bleen.domain.rollout import Promoted, Rollout
+from bleen.domain.strategy import KeepWarm, OpenPreview, SetWeight, StartFleet
+from bleen.domain.traffic import WHOLE, Colour, GatewaySeen
+from bleen.interfaces.views import ServiceView
+from bleen.interfaces.words import ago, decision_words, instance_words, lasting, outcome_words, step_words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_BAR = 20
+_STATES = {"serving": "green", "changing": "yellow", "degraded": "yellow", "down": "red", "unknown": "red"}
+_INSTANCE = {
+    InstanceState.READY: "green",
+    InstanceState.STARTING: "yellow",
+    InstanceState.SICK: "red",
+    InstanceState.CRASHED: "red",
+    InstanceState.DRAINING: "dim",
+}
+
+
+def stack(lines: Sequence[Text | str], width: int) -> "RenderableType":
+    """Return ``lines`` below each other, each cut at ``width``."""
+    from rich.console import Group
+
+    shown = [Text(line) if isinstance(line, str) else line for line in lines]
+    for line in shown:
+        line.truncate(width, overflow="ellipsis")
+        line.no_wrap = True
+    return Group(*shown)
+
+
+def service_lines(view: ServiceView) -> list[Text]:
+    """Return one service whole."""
+    lines = [_head(view), *_address_lines(view)]
+    for fleet in sorted(view.fleets, key=lambda f: (f.slot.region, f.slot.colour)):
+        lines.append(_fleet_line(view, fleet))
+        lines += [_instance_line(i, view.at) for i in fleet.instances]
+    lines += [_silent_line(g) for g in view.gateways if not g.answered]
+    if view.progress is not None:
+        lines += rollout_lines(view)
+    elif view.history:
+        lines.append(_last_line(view))
+    return lines
+
+
+def rollout_lines(view: ServiceView, *, compact: bool = False) -> list[Text]:
+    """Return the rollout under way; ``compact`` is for following it alone."""
+    if view.progress is None:
+        return [Text(f"  {view.service}: no rollout is under way", style="dim")]
+    rollout = view.progress.rollout
+    lines = [_rollout_head(rollout, view.at)]
+    if compact:
+        lines += [_fleet_line(view, fleet) for fleet in view.fleets]
+    lines.append(_steps_line(rollout) if compact else Text())
+    if not compact:
+        lines = lines[:-1] + [_step_line(rollout, i, view.at) for i in range(len(rollout.steps))]
+    return [*lines, *_why_lines(view)]
+
+
+def progress_line(view: ServiceView, rollout: str) -> str:
+    """Return how far ``rollout`` is, in one line that changes only when something happened."""
+    progress = view.progress
+    if progress is None or (rollout and progress.rollout.id != rollout):
+        return "it waits for the rollout before it" if progress is not None else ""
+    step = step_words(progress.rollout.current) if progress.rollout.current else "done"
+    fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
+    trouble = f"; {progress.error}" if progress.error else ""
+    return f"{step}: {fleets}{trouble}"
+
+
+def weights(view: ServiceView, fleet: Fleet) -> str:
+    """Return the share of the traffic that the gateways of its region report: ``100 %``; ``0-100 %`` where they differ."""
+    found = sorted({_weight(g, fleet) for g in _gateways(view, fleet) if g.answered})
+    if not found:
+        return "? %"
+    low, high = found[0] / 100, found[-1] / 100
+    return f"{high:g} %" if low == high else f"{low:g}-{high:g} %"
+
+
+def _gateways(view: ServiceView, fleet: Fleet) -> list[GatewaySeen]:
+    return [g for g in view.gateways if g.region == fleet.slot.region]
+
+
+def _weight(gateway: GatewaySeen, fleet: Fleet) -> int:
+    route, colour = gateway.route, fleet.slot.colour
+    return route.split.weight(colour) if route and route.release(colour) == fleet.release else 0
+
+
+def _head(view: ServiceView) -> Text:
+    line = Text.assemble((view.service, "bold"), f"  {view.environment}  ")
+    line.append(view.state, style=_STATES.get(view.state, ""))
+    if view.stable is not None:
+        line.append(f"  {view.stable.name} {view.stable.version}".rstrip())
+    return line
+
+
+def _address_lines(view: ServiceView) -> list[Text]:
+    lines = [Text.assemble("  ", (view.urls.live, "underline"))]
+    if view.urls.own:
+        lines[0].append(f"  or {view.urls.own}", style="dim")
+    if any(g.route is not None and g.route.preview for g in view.gateways):
+        lines.append(Text(f"  {view.urls.preview}", style="dim"))
+    return lines
+
+
+def _fleet_line(view: ServiceView, fleet: Fleet) -> Text:
+    colour = "bright_blue" if fleet.slot.colour is Colour.BLUE else "bright_green"
+    share = max((_weight(g, fleet) for g in _gateways(view, fleet) if g.answered), default=0)
+    filled = round(_BAR * share / WHOLE) or (1 if share else 0)
+    line = Text.assemble("  ", ("● ", colour), (f"{fleet.slot.colour:<6}", colour), f"r{fleet.release:<4}")
+    line.append("█" * filled, style=colour)
+    line.append("░" * (_BAR - filled), style="dim")
+    line.append(f" {weights(view, fleet):>5}", style="bold")
+    line.append(f"  {fleet.ready}/{fleet.size} ready")
+    if len({f.slot.region for f in view.fleets}) > 1:
+        line.append(f"  {fleet.slot.region}", style="dim")
+    if any(g.route and g.route.preview is fleet.slot.colour and not _weight(g, fleet) for g in _gateways(view, fleet)):
+        line.append("  preview", style="italic")
+    return line
+
+
+def _instance_line(instance: Instance, now: datetime) -> Text:
+    line = Text.assemble(f"      {instance.name:<24} ", (instance_words(instance), _INSTANCE[instance.state]))
+    line.append(f"  {ago(instance.since, now)}  {instance.isolation}", style="dim")
+    return line
+
+
+def _silent_line(gateway: GatewaySeen) -> Text:
+    return Text(f"  the gateway {gateway.gateway} does not answer: what it routes is unknown", style="red")
+
+
+def _last_line(view: ServiceView) -> Text:
+    last = view.history[0]
+    words = outcome_words(last.outcome) if last.outcome else "under way"
+    when = f" {ago(last.settled, view.at)} ago" if last.settled else ""
+    return Text(f"  last: {last.target.name} {words}{when}", style="dim")
+
+
+def _rollout_head(rollout: Rollout, now: datetime) -> Text:
+    line = Text.assemble("  rollout ", (rollout.id, "bold"), "  ")
+    if rollout.stable is not None:
+        line.append(f"{rollout.stable.name} → ")
+    line.append(f"{rollout.target.name} {rollout.target.version}".rstrip(), style="bold")
+    line.append(f"  by {rollout.by}, {ago(rollout.started, now)}", style="dim")
+    if rollout.outcome is not None or rollout.retreat is not None:
+        going = rollout.outcome is None
+        outcome = rollout.outcome or rollout.retreat
+        good = isinstance(outcome, Promoted)
+        label = f"  {'going back: ' if going else ''}{outcome_words(outcome) if outcome else ''}"
+        line.append(label, style="green" if good else "red")
+    return line
+
+
+def _steps_line(rollout: Rollout) -> Text:
+    """All steps in a line, for the compact view: ``✔✔▸··  switch to 100 %``."""
+    count = len(rollout.steps)
+    done = min(rollout.step, count)
+    line = Text.assemble("  ", ("✔" * done, "green"), ("▸" if done < count else "", "yellow"), "·" * (count - done - 1))
+    line.append(f"  {step_words(rollout.current) if rollout.current else 'every step is done'}")
+    return line
+
+
+def _step_line(rollout: Rollout, index: int, now: datetime) -> Text:
+    words = step_words(rollout.steps[index])
+    if index < rollout.step:
+        return Text.assemble(("    ✔ ", "green"), (words, "dim"))
+    if index > rollout.step or rollout.retreat is not None:
+        return Text.assemble("    · ", (words, "dim"))
+    line = Text.assemble(("    ▸ ", "yellow"), (words, "bold"))
+    left = time_left(rollout, now)
+    line.append(f"  {left}" if left else "", style="dim")
+    return line
+
+
+def time_left(rollout: Rollout, now: datetime) -> str:
+    """Return how long the present step may still take, and what happens then; empty where there is no limit."""
+    if rollout.paused_since is not None:
+        return f"paused by {rollout.paused_by}, {ago(rollout.paused_since, now)}"
+    spent = now - rollout.since
+    match rollout.current:
+        case StartFleet() | OpenPreview() | SetWeight():
+            return f"{_left(rollout.strategy.progress_deadline, spent)} until it is rolled back"
+        case KeepWarm(duration) if rollout.retreat is None:
+            return f"{_left(duration, spent)} of instant rollback left"
+    return ""
+
+
+def _left(limit: timedelta, spent: timedelta) -> str:
+    return lasting(max(limit - spent, timedelta()))
+
+
+def _why_lines(view: ServiceView) -> list[Text]:
+    progress = view.progress
+    if progress is None:
+        return []
+    lines = []
+    decision = progress.decision
+    if decision is not None:
+        words = decision.why if isinstance(decision, Wait) else f"{decision_words(decision)}: {decision.why}"
+        lines.append(Text.assemble(("    why ", "dim"), words))
+        until = decision.until if isinstance(decision, Wait | AskHuman) else None
+        if until is not None and until > view.at:
+            lines[-1].append(f" ({lasting(until - view.at)} left)", style="dim")
+    if progress.error:
+        lines.append(Text(f"    cannot yet: {progress.error}", style="red"))
+    if progress.rollout.successor is not None:
+        lines.append(Text(f"    r{progress.rollout.successor} waits for it to end", style="dim"))
+    return lines
+
+
+def summary_line(view: ServiceView) -> str:
+    """Return a service in one line that changes only when something happened."""
+    head = f"{view.service} {view.state}"
+    if view.progress is not None:
+        rollout = view.progress.rollout
+        outcome = f" {outcome_words(rollout.outcome)}," if rollout.outcome else ""
+        return f"{head}: {rollout.id}{outcome} {progress_line(view, rollout.id)}"
+    fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
+    return f"{head}: {fleets or 'no fleet'}"
