@@ -1,0 +1,211 @@
+"""The machine that instances run on: its folders, what it allows, and how one instance is started on it."""
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bleen.domain.codec import Value, decode
+from bleen.domain.errors import InvalidInput, NotFound, StartFailed
+from bleen.domain.fleet import FleetOrder, Isolation
+from bleen.domain.image import Digest, Image
+from bleen.domain.release import SecretRef
+from bleen.ports import Images, Secrets
+from bleen.providers.local.images.environment import find_command, machine_folders, process_environment
+from bleen.providers.local.process import Process, describe_exit, hold
+from bleen.providers.local.sandbox import Level, wrap
+from bleen.providers.local.store import Shelf, storage_error
+
+
+class Trees(Images, Protocol):
+    """Images that lie on this machine as folders."""
+
+    def tree(self, digest: Digest) -> Path:
+        """Return the folder of the image; NotFound."""
+
+
+class Backoff(Value, frozen=True):
+    """How long to wait before starting again what keeps ending, in seconds."""
+
+    first: float = 0.5
+    longest: float = 30.0
+    forgiven_after: float = 60.0
+    """In good health for so long, and the next failure counts as the first."""
+
+    def delay(self, streak: int) -> float:
+        """Return the wait after ``streak`` failures in a row."""
+        return min(self.first * 2.0 ** min(streak - 1, 30), self.longest) if streak else 0.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What every instance of this platform shares."""
+
+    home: Path
+    images: Trees
+    secrets: Secrets
+    level: Level
+    shelf: Shelf = field(default_factory=Shelf)
+    backoff: Backoff = field(default_factory=Backoff)
+    log_bytes: int = 10_000_000
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+class Berth(Value, frozen=True):
+    """Where one instance runs."""
+
+    name: str
+    address: str
+    folder: Path
+    """The folder of its fleet."""
+
+    @property
+    def files(self) -> Path:
+        """The folder that the instance finds in $BLEEN_FILES."""
+        return self.folder / "files"
+
+    @property
+    def status(self) -> Path:
+        """Where bubblewrap writes the pid and the exit code of the sandbox, also while no agent runs."""
+        return self.folder / f".{self.name}.status"
+
+
+class Status(Value, frozen=True, forbid_unknown_fields=False, rename="kebab"):
+    """One line that bubblewrap wrote."""
+
+    exit_code: int | None = None
+
+
+def markers(home: Path, name: str) -> dict[str, str]:
+    """Return the environment variables by which every process of an instance can be found."""
+    return {"BLEEN_HOME": str(home), "BLEEN_INSTANCE": name}
+
+
+async def start(machine: Machine, order: FleetOrder, berth: Berth) -> Process:
+    """Return the process of an instance, waiting at its gate.
+
+    StartFailed says what the image or the machine lacks; NotFound which secret is missing.
+    """
+    image = await machine.images.find(order.image)
+    tree = machine.images.tree(order.image)
+    env = await _environment(machine, order, berth, process_environment(image, tree))
+    command = _command(order, berth, tree)
+    _check_command(command[0], env, tree)
+    machine.logs.mkdir(parents=True, exist_ok=True)
+    log = machine.logs / f"{berth.name}.log"
+    if machine.level.isolation is Isolation.PROCESS:
+        return hold(command, env=env, cwd=str(tree), log=log)
+    return _start_sandboxed(machine, command, berth, _readable(image, tree, berth), env, log)
+
+
+def _start_sandboxed(
+    machine: Machine, command: tuple[str, ...], berth: Berth, readable: list[Path], env: dict[str, str], log: Path
+) -> Process:
+    descriptor = _open_status(berth.status)
+    try:
+        argv = wrap(
+            command,
+            bwrap=machine.level.bwrap,
+            hostname=berth.name,
+            readable=readable,
+            status_fd=descriptor,
+            cwd=str(readable[0]),
+        )
+        return hold(argv, env=env, cwd="/", log=log, keeper=True, pass_fds=(descriptor,))
+    finally:
+        os.close(descriptor)
+
+
+def _open_status(path: Path) -> int:
+    """Return a descriptor to write to. On a full disk the instance runs all the same: we are its parent, and know."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _readable(image: Image, tree: Path, berth: Berth) -> list[Path]:
+    return [tree, berth.files, *machine_folders(image)]
+
+
+def _command(order: FleetOrder, berth: Berth, tree: Path) -> tuple[str, ...]:
+    places = {"{address}": berth.address, "{port}": str(order.runtime.port), "{app}": str(tree)}
+
+    def fill(word: str) -> str:
+        for place, value in places.items():
+            word = word.replace(place, value)
+        return word
+
+    return tuple(fill(word) for word in order.runtime.command)
+
+
+async def _environment(machine: Machine, order: FleetOrder, berth: Berth, image: dict[str, str]) -> dict[str, str]:
+    """Return the whole environment. Secrets are read here, at each start, and kept nowhere else."""
+    own = {
+        name: await machine.secrets.resolve(value.secret) if isinstance(value, SecretRef) else value
+        for name, value in order.runtime.env.items()
+    }
+    return (
+        {"HOME": "/tmp", "TMPDIR": "/tmp"}
+        | image
+        | own
+        | markers(machine.home, berth.name)
+        | {
+            "BLEEN_SERVICE": order.slot.service,
+            "BLEEN_RELEASE": f"r{order.release}",
+            "BLEEN_COLOUR": str(order.slot.colour),
+            "BLEEN_ADDRESS": berth.address,
+            "BLEEN_PORT": str(order.runtime.port),
+            "BLEEN_FILES": str(berth.files),
+        }
+    )
+
+
+def _check_command(name: str, env: dict[str, str], tree: Path) -> None:
+    try:
+        find_command(name, env, tree)
+    except NotFound as error:
+        path = tree / name
+        why = "it is not executable" if "/" in name and path.is_file() else "not found in the image or on PATH"
+        raise StartFailed(f"cannot execute {name!r}", why=why) from error
+
+
+def exit_of(berth: Berth, process: Process) -> str:
+    """Return how ``process`` ended, in words; bubblewrap kept the code where we were not its parent."""
+    if process.code is not None:
+        return describe_exit(process.code)
+    try:
+        lines = berth.status.read_bytes().splitlines()
+    except FileNotFoundError:
+        lines = []
+    found: list[Status] = [decode(line, Status) for line in lines]
+    codes = [status.exit_code for status in found if status.exit_code is not None]
+    return describe_exit(codes[-1]) if codes else "ended, its exit code went to an earlier agent"
+
+
+def check_files(order: FleetOrder) -> None:
+    """Refuse names that lead out of the files' folder."""
+    for name in order.runtime.files:
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise InvalidInput(f"{name!r} is no name for a file", why="it leads out of $BLEEN_FILES", next="write it relative")
+
+
+async def write_files(folder: Path, order: FleetOrder) -> None:
+    """Write the release's files below ``folder``."""
+
+    def write() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in order.runtime.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    try:
+        await asyncio.to_thread(write)
+    except OSError as error:
+        raise storage_error(error, folder) from error
