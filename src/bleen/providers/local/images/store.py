@@ -165,23 +165,31 @@ class Store:
 
     def _publish(self, stage: Path, manifest: Manifest) -> Manifest:
         digest = digest_of(manifest.content)
-        known = self._sound(digest)
-        if known is None:
+        known = self._known(digest)
+        if known is None or not self._is_sound(digest):
             try:
                 self._seal(stage, manifest.content.files)
                 self._place(stage, digest)
-                disk.write_whole(self._manifest_path(digest), encode(manifest))
+                disk.write_whole(self._manifest_path(digest), encode(known or manifest))
             except BaseException:
                 self._collect()
                 raise
         disk.write_whole(self.root / "recipes" / f"{_hex(manifest.lock)}.json", encode(digest))
         return known or manifest
 
-    def _sound(self, digest: Digest) -> Manifest | None:
+    def _known(self, digest: Digest) -> Manifest | None:
+        """Return the record of the image, which a repair keeps; None where there is none to be read."""
         try:
-            return self.check(digest)
+            return self.manifest(digest)
         except (NotFound, ImageRejected):
             return None
+
+    def _is_sound(self, digest: Digest) -> bool:
+        try:
+            self.check(digest)
+        except ImageRejected:
+            return False
+        return True
 
     def _seal(self, stage: Path, files: Sequence[File]) -> None:
         """Make the files of ``stage`` read-only links to blobs, and its folders read-only."""
@@ -274,16 +282,19 @@ class Store:
     @asynccontextmanager
     async def workspace(self) -> AsyncIterator[Workspace]:
         """Lend a folder for one build, and remove it after."""
-        work = await disk.in_thread(self._new_workspace)
+        # Kept in a list, because a caller that is cancelled while the thread opens it never sees what it returns.
+        opened: list[Workspace] = []
         try:
-            yield work
+            await disk.in_thread(self._lend_workspace, opened)
+            yield opened[0]
         finally:
-            await disk.in_thread(self._close_workspace, work)
+            for work in opened:
+                await disk.in_thread(self._close_workspace, work)
 
-    def _new_workspace(self) -> Workspace:
+    def _lend_workspace(self, opened: list[Workspace]) -> None:
         # Under the store's lock: a sweep must not find the lock's file before it is held.
         with disk.holding(self._lock):
-            return self._open_workspace()
+            opened.append(self._open_workspace())
 
     def _open_workspace(self) -> Workspace:
         folder = self.root / "work" / secrets.token_hex(8)
