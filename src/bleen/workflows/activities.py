@@ -61,7 +61,7 @@ class Activities:
 
     @activity.defn
     async def plan_rollout(self, request: RolloutRequest) -> Rollout:
-        """Return the plan, entered in the ledger under the token of ``request``."""
+        """Return the plan, entered in the ledger once per run of the workflow."""
         world, env, service = self._world, request.environment, request.service
         seen = await world.observe(env, service)
         refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
@@ -79,8 +79,8 @@ class Activities:
             trusted=request.trusted,
         )
         rollout = plan(intent, refs, seen, seen.at)
-        draft = Draft(f"plan/{request.token}", env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id)
-        entry = await world.ledger.append(draft)
+        key = f"plan/{activity.info().workflow_run_id}"
+        entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))
         # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
         return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
 

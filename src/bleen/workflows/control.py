@@ -16,14 +16,15 @@ from bleen.workflows.converter import domain_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest
 from bleen.workflows.rollout import RolloutWorkflow
-from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, has_ended, rollout_id, update
+from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
 
 
 class Control:
     """Starts, tells and asks rollouts. Unreachable where the engine does not answer."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, task_queue: str = TASK_QUEUE) -> None:
         self._client = client
+        self._task_queue = task_queue
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         """Return once the rollout has begun, or waits for the one before it, or was refused."""
@@ -65,8 +66,8 @@ class Control:
         return sorted((environment, service) for _, environment, service in ids)
 
     async def _tell(self, environment: str, service: str, command: Command) -> Rollout | None:
-        answer: Rollout | None = await update(self._client, environment, service, RolloutWorkflow.command, command)
-        return answer
+        handle = self._client.get_workflow_handle(rollout_id(environment, service))
+        return await answer(handle.execute_update(RolloutWorkflow.command, command))
 
     async def _leads_back_to(self, request: RollbackRequest) -> bool:
         progress = await self.progress(request.environment, request.service)
@@ -75,7 +76,7 @@ class Control:
     async def _run(self, workflow: Any, request: object, name: str) -> DeployResult:
         async with _engine():
             result: DeployResult = await self._client.execute_workflow(
-                workflow, request, id=f"{name}/{uuid.uuid4()}", task_queue=TASK_QUEUE, task_timeout=TASK_TIMEOUT
+                workflow, request, id=f"{name}/{uuid.uuid4()}", task_queue=self._task_queue, task_timeout=TASK_TIMEOUT
             )
         return result
 

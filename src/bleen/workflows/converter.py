@@ -19,7 +19,7 @@ from temporalio.converter import (
     JSONProtoPayloadConverter,
     PayloadConverter,
 )
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from bleen.domain import codec, errors
 from bleen.domain.codec import Value
@@ -88,7 +88,12 @@ def to_failure_error(error: BleenError) -> ApplicationError:
     """Return ``error`` as the engine's own; only a Transient one is worth another attempt."""
     told = Told(error.what, error.why, error.next, getattr(error, "where", ""), getattr(error, "law", 0))
     return ApplicationError(
-        error.what, codec.plain(told), type=type(error).__name__, non_retryable=not isinstance(error, Transient)
+        error.what,
+        codec.plain(told),
+        type=type(error).__name__,
+        non_retryable=not isinstance(error, Transient),
+        # Not a fault of the program: without this, the engine's client logs a stack trace for each.
+        category=ApplicationErrorCategory.BENIGN,
     )
 
 

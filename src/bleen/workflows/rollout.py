@@ -12,14 +12,14 @@ from typing import Any, TypeVar, assert_never
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
     from bleen.domain.command import Abort, Command, Scale, Supersede, accept
     from bleen.domain.decide import advance, applied, decide, measured
     from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
-    from bleen.domain.errors import BleenError, Conflict, LawBroken, NothingToDo, Permanent
+    from bleen.domain.errors import BleenError, Conflict, NothingToDo, Permanent
     from bleen.domain.laws import check
     from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Finished, Settled
     from bleen.domain.plan import serving_now
@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 LONG_HISTORY = 4000
 """Events after which it continues in a new run; the engine's limit is 51,200."""
+FAILED = (FailureError, BleenError)
+"""What an activity, local or not, can end with. Anything else is a fault in here: it fails the workflow task, which
+the engine tries again until the code is mended."""
 PATIENCE = timedelta(seconds=10)
 """The longest pause before something that failed is tried again."""
 _QUICK: Any = {
@@ -155,7 +158,7 @@ class RolloutWorkflow:
                 self._rollout = await workflow.execute_local_activity_method(
                     Activities.plan_rollout, self._request, **_PLANNING
                 )
-            except ActivityError as failure:
+            except FAILED as failure:
                 if is_cancelled_exception(failure):
                     raise
                 error = _told(failure)
@@ -180,7 +183,7 @@ class RolloutWorkflow:
             return
         try:
             await self._act(decision, generation, seen)
-        except ActivityError as failure:
+        except FAILED as failure:
             self._refuse(decision, failure, seen)
             raise
 
@@ -263,7 +266,7 @@ class RolloutWorkflow:
         try:
             await doing()
             self._error, self._failures = "", 0
-        except (ActivityError, LawBroken, asyncio.CancelledError) as failure:
+        except (*FAILED, asyncio.CancelledError) as failure:
             if is_cancelled_exception(failure):
                 self._give_up()
                 return
@@ -280,7 +283,7 @@ class RolloutWorkflow:
         except asyncio.CancelledError:
             self._give_up()
 
-    def _refuse(self, decision: Decision, failure: ActivityError, seen: Observation) -> None:
+    def _refuse(self, decision: Decision, failure: BaseException, seen: Observation) -> None:
         """Go back where trying again cannot help."""
         rollback = refuse(self._plan, decision, _told(failure))
         if rollback is not None:

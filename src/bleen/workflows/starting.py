@@ -1,26 +1,30 @@
 """Starting rollouts: the activities that need the engine itself, and the race between two deployments."""
 
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from bleen.domain.errors import NothingToDo, Unreachable
 from bleen.domain.fleet import FleetOrder
-from bleen.domain.ledger import Draft, Query, RolloutStarted, Scaled
+from bleen.domain.ledger import Draft, Entry, Query, RolloutStarted, Scaled
 from bleen.domain.plan import serving_now, trusted
 from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.views import standing
 from bleen.workflows.converter import domain_error
-from bleen.workflows.messages import RollbackRequest, RolloutInput, RolloutRequest
+from bleen.workflows.messages import RollbackRequest, RolloutInput, RolloutRequest, RolloutResult
 from bleen.workflows.pulse import pulse
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.world import World
 
+T = TypeVar("T")
+
 TASK_QUEUE = "bleen"
+"""Controllers with another world, such as those of another environment on the same cluster, need another one."""
 TASK_TIMEOUT = timedelta(seconds=5)
 """How long the engine waits for a worker that died with a workflow task before it asks another."""
 
@@ -43,49 +47,54 @@ def has_ended(error: BaseException) -> bool:
     return False
 
 
-async def update(client: Client, environment: str, service: str, method: Any, argument: Any, **options: Any) -> Any:
-    """Return the answer of the running rollout; None where none runs. Refusals are errors of the domain."""
-    handle = client.get_workflow_handle(rollout_id(environment, service))
+async def answer(asking: Awaitable[T]) -> T | None:
+    """Return what a rollout answered to an update; None where it is over. Refusals are errors of the domain."""
     try:
-        return await handle.execute_update(method, argument, **options)
+        return await asking
     except (RPCError, WorkflowUpdateFailedError) as error:
         if has_ended(error):
             return None
         told = domain_error(error)
+        # Without its cause, which may be itself.
         raise told or Unreachable("the workflow engine did not answer", why=str(error), next="bleen doctor") from None
 
 
 class Starting:
     """Activities that start and find rollouts."""
 
-    def __init__(self, client: Client, world: World) -> None:
+    def __init__(self, client: Client, world: World, task_queue: str = TASK_QUEUE) -> None:
         self._client = client
         self._world = world
+        self._task_queue = task_queue
 
     @activity.defn
     async def begin(self, request: RolloutRequest) -> str | None:
         """Return the id of the rollout of ``request``; empty where it waits for the one before it.
 
-        None where the release serves already. The running rollout may end between the two questions: then the first
-        is asked again.
+        None where the release serves already. To start a rollout and to ask the one that runs is one step of the
+        engine; one that ends meanwhile is asked again.
         """
-        env, service = request.environment, request.service
         async with pulse():
             while True:
-                await self._client.start_workflow(
-                    RolloutWorkflow.run,
-                    RolloutInput(request),
-                    id=rollout_id(env, service),
-                    task_queue=TASK_QUEUE,
-                    task_timeout=TASK_TIMEOUT,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                )
                 try:
-                    answer = await update(self._client, env, service, RolloutWorkflow.join, request, id=request.token)
+                    rollout = await answer(self._join(request))
                 except NothingToDo:
                     return None
-                if answer is not None:
-                    return str(answer)
+                if rollout is not None:
+                    return rollout
+
+    async def _join(self, request: RolloutRequest) -> str:
+        start: WithStartWorkflowOperation[RolloutWorkflow, RolloutResult] = WithStartWorkflowOperation(
+            RolloutWorkflow.run,
+            RolloutInput(request),
+            id=rollout_id(request.environment, request.service),
+            task_queue=self._task_queue,
+            task_timeout=TASK_TIMEOUT,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        return await self._client.execute_update_with_start_workflow(
+            RolloutWorkflow.join, request, id=request.token, start_workflow_operation=start
+        )
 
     @activity.defn
     async def choose_release(self, request: RollbackRequest) -> RolloutRequest:
@@ -108,7 +117,7 @@ class Starting:
             trusted=trusted(earlier, stands.previous, last.strategy.rollback_window),
         )
 
-    async def _past(self, request: RollbackRequest, kinds: tuple[str, ...]) -> Any:
+    async def _past(self, request: RollbackRequest, kinds: tuple[str, ...]) -> Sequence[Entry]:
         query = Query(service=request.service, environment=request.environment, kinds=kinds, newest=True)
         return await self._world.ledger.read(query)
 
@@ -136,7 +145,7 @@ class Starting:
         ]
 
 
-def _last_started(past: Any, request: RollbackRequest) -> Rollout:
+def _last_started(past: Sequence[Entry], request: RollbackRequest) -> Rollout:
     """Return the newest plan among ``past``, newest first: it says how the service is reached and how large it is."""
     for entry in past:
         if isinstance(entry.event, RolloutStarted):

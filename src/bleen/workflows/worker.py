@@ -1,15 +1,19 @@
 """The worker: runs workflows in the sandbox and activities on the ports."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from temporalio import activity
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from bleen.domain.errors import BleenError
 from bleen.workflows.activities import Activities
+from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, Starting
@@ -19,15 +23,35 @@ WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 
+_log = logging.getLogger(__name__)
 
-def make_worker(client: Client, world: World) -> Worker:
+
+class OneLine(Interceptor):
+    """Logs what the world refuses in one line, and hands it to the engine as a domain error."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _OneLine(next)
+
+
+class _OneLine(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        try:
+            return await super().execute_activity(input)
+        except BleenError as error:
+            info = activity.info()
+            _log.warning("%s of %s, attempt %s: %s", info.activity_type, info.workflow_id, info.attempt, error)
+            raise to_failure_error(error) from None
+
+
+def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> Worker:
     """Return a worker for every workflow of Bleen."""
     return Worker(
         client,
-        task_queue=TASK_QUEUE,
+        task_queue=task_queue,
         workflows=list(WORKFLOWS),
-        activities=_activities(client, world),
+        activities=_activities(client, world, task_queue),
         workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)),
+        interceptors=[OneLine()],
         # Every waiting rollout holds one slot: its watch.
         max_concurrent_activities=2000,
         max_cached_workflows=500,
@@ -39,14 +63,14 @@ def make_worker(client: Client, world: World) -> Worker:
     )
 
 
-async def run_worker(client: Client, world: World, stop: asyncio.Event) -> None:
+async def run_worker(client: Client, world: World, stop: asyncio.Event, task_queue: str = TASK_QUEUE) -> None:
     """Work until ``stop`` is set; what was under way is taken up by the next worker."""
-    async with make_worker(client, world):
+    async with make_worker(client, world, task_queue):
         await stop.wait()
 
 
-def _activities(client: Client, world: World) -> list[Callable[..., Any]]:
-    doing, starting = Activities(world), Starting(client, world)
+def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
+    doing, starting = Activities(world), Starting(client, world, task_queue)
     return [
         doing.prepare_release,
         doing.find_release,
