@@ -103,9 +103,7 @@ class World:
         runtime = Runtime(
             command=command,
             port=self.port,
-            health=Health(
-                path="/healthz", interval=seconds(0.1), timeout=seconds(0.5), failures=2, start_grace=seconds(grace)
-            ),
+            health=Health(path="/healthz", interval=seconds(0.1), timeout=seconds(0.5), failures=2, start_grace=seconds(grace)),
             stop=Stop(drain=seconds(drain), kill_after=seconds(kill_after)),
             env=env,
             files=files or {},

@@ -157,6 +157,7 @@ def _open(archive: Path, name: str) -> Iterator[Iterator[Member]]:
         else:
             with tarfile.open(archive, "r:*") as tarred:
                 yield _tar_members(tarred)
+                _read_out(tarred)
     except _BROKEN as error:
         raise _unreadable(name, error) from error
     except OSError as error:
@@ -183,6 +184,12 @@ def _tar_members(tarred: tarfile.TarFile) -> Iterator[Member]:
         else:
             kind = Kind.FILE if found.isreg() or found.islnk() else Kind.OTHER
         yield Member(found.name, kind, found.mode, _tar_reader(tarred, found), found.linkname)
+
+
+def _read_out(tarred: tarfile.TarFile) -> None:
+    """Read past the last member: a checksum is at the very end of a compressed archive, where nobody else looks."""
+    while tarred.fileobj is not None and tarred.fileobj.read(1 << 20):
+        pass
 
 
 def _tar_reader(tarred: tarfile.TarFile, found: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
