@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -12,11 +13,18 @@ from bleen.domain.codec import convert
 from bleen.domain.errors import Unreachable
 from bleen.domain.listing import Listing
 from bleen.domain.traffic import Backend, BackendSeen, Colour, Endpoint, EndpointSeen
+from bleen.providers.envoy.files import age_of
 from bleen.providers.envoy.place import Place
 
 T = TypeVar("T")
 PATIENCE = 1.0
 """Seconds to wait for an answer; an Envoy that needs longer counts as silent."""
+
+
+GLANCE = 0.025
+"""Seconds for which an answer serves others who ask the same."""
+SETTLED = 0.5
+"""Seconds after a write in which no answer is shared."""
 
 
 class RoutesSeen(msgspec.Struct, frozen=True):
@@ -139,8 +147,8 @@ class Admin:
         limits = httpx.Limits(max_keepalive_connections=0)
         transport = httpx.AsyncHTTPTransport(uds=str(place.admin), limits=limits, verify=False)
         self._http = httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=PATIENCE)
-        self._routes = Glance(self.routes)
-        self._hosts = Glance(self.hosts)
+        self._routes = Glance(self.routes, place.routes)
+        self._hosts = Glance(self.hosts, place.clusters)
 
     async def close(self) -> None:
         """Give back its sockets."""
@@ -188,11 +196,6 @@ class Admin:
         """Return the endpoints of a few milliseconds ago, at most."""
         return await self._hosts.look()
 
-    def forget(self) -> None:
-        """Make the next glance a new one: something was changed."""
-        self._routes.forget()
-        self._hosts.forget()
-
     async def live(self) -> bool:
         """Return whether it has come up with all its files."""
         try:
@@ -212,25 +215,24 @@ class Admin:
 
 
 class Glance(Generic[T]):
-    """One question that many ask at a time: those who come while it is on its way, or just after, share the answer."""
+    """One question that many ask at a time: those who come while it is on its way, or just after, share the answer.
 
-    def __init__(self, ask: Callable[[], Awaitable[T]], lasts: float = 0.025) -> None:
+    Not while what it is about changes: an answer is never older than the last write to ``file``, whoever wrote it.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[T]], file: Path) -> None:
         self._ask = ask
-        self._lasts = lasts
+        self._file = file
         self._answer: asyncio.Future[T] | None = None
         self._until = 0.0
 
     async def look(self) -> T:
-        """Return the answer, or raise the error, of the last ``lasts`` seconds."""
+        """Return the answer, or raise the error, of the last few milliseconds."""
         now = time.monotonic()
-        if self._answer is None or (self._answer.done() and now >= self._until):
-            self._until = now + self._lasts
+        if self._answer is None or (self._answer.done() and now >= self._until) or age_of(self._file) < SETTLED:
+            self._until = now + GLANCE
             self._answer = asyncio.ensure_future(self._ask())
         return await asyncio.shield(self._answer)
-
-    def forget(self) -> None:
-        """Make the next look ask again."""
-        self._answer = None
 
 
 def backend_seen(name: str, endpoints: Sequence[EndpointSeen]) -> BackendSeen:

@@ -107,13 +107,13 @@ class BackendTable:
 
     async def routed(self, name: str) -> bool:
         """Return whether this Envoy names the backend in a route."""
-        seen = await self.admin.glance_routes()
+        seen = await self.admin.routes()
         return any(name in named(listing.route) for listing in seen.listings.values() if listing.route)
 
     async def active(self, name: str, address: str) -> Active | None:
         """Return the requests under way; None where Envoy is silent."""
         try:
-            hosts, total = await asyncio.gather(self.admin.glance_hosts(), self.admin.active(name))
+            hosts, total = await asyncio.gather(self.admin.hosts(), self.admin.active(name))
         except Unreachable:
             return None
         listed = [each.active for each in hosts.get(name, ()) if each.endpoint.address == address]
@@ -137,7 +137,6 @@ class BackendTable:
         # A new cluster counts once each of its endpoints was probed, or its probe timed out.
         probing = max((backend.health_timeout for backend in wanted.values() if backend is not None), default=0.0)
         await self._file.publish(clusters(list(current.values()), str(time.time_ns())), has, PATIENCE + probing)
-        self.admin.forget()
 
     async def _current(self) -> Mapping[str, Backend]:
         stored = stored_backends(self.place)

@@ -45,13 +45,14 @@ async def replace(path: Path, data: bytes, gap: float) -> None:
 
     Envoy can miss the second of two renames in quick succession.
     """
-    age = _age(path)
+    age = age_of(path)
     if 0 <= age < gap:
         await asyncio.sleep(gap - age)
     await asyncio.to_thread(write_whole, path, data)
 
 
-def _age(path: Path) -> float:
+def age_of(path: Path) -> float:
+    """Return the seconds since ``path`` was written; infinity where there is none."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:

@@ -18,6 +18,8 @@ from bleen.providers.envoy.ports import ServicePorts
 from bleen.providers.envoy.render import listeners, routes
 from bleen.providers.envoy.table import Published, Rounds
 
+Listings = Mapping[str, Listing]
+
 
 class EnvoyGateway:
     """Port `Gateway` over the Envoys of ``places``. ``folder`` remembers the services' own ports, from ``services`` up."""
@@ -77,7 +79,8 @@ class RouteTable:
 
     async def check(self, listing: Listing) -> None:
         """Raise what speaks against ``listing``."""
-        refuse(listing, await self._current(), await self._known())
+        stored, seen = await self._held()
+        refuse(listing, newest(stored, seen), await self._known())
 
     async def put(self, listing: Listing) -> None:
         """Write ``listing``, together with what else is waiting, and return when Envoy has it."""
@@ -103,7 +106,8 @@ class RouteTable:
 
     async def _commit(self, changes: Sequence[Listing]) -> dict[int, Exception]:
         async with writing(self.place.routes):
-            current, known = dict(await self._current()), await self._known()
+            (stored, seen), known = await self._held(), await self._known()
+            current = newest(stored, seen)
             refusals: dict[int, Exception] = {}
             for index, change in enumerate(changes):
                 try:
@@ -111,34 +115,28 @@ class RouteTable:
                     current[change.key] = change
                 except BleenError as error:
                     refusals[index] = error
-            if len(refusals) < len(changes):
-                await self._publish(current)
+            if not current == stored == seen:
+                await self._publish(list(current.values()))
         return refusals
 
-    async def _publish(self, current: Mapping[str, Listing]) -> None:
+    async def _publish(self, listings: Sequence[Listing]) -> None:
         version = str(time.time_ns())  # never used before: an older write that Envoy reads late is not taken for this one
 
         async def has() -> str:
             seen, refusal = await self.admin.route_version()
             return "" if seen == version else refusal or f"it has version {seen or 'none'} still, not {version}"
 
-        await self._routes.publish(routes(list(current.values()), self._ports.all(), version), has)
-        self.admin.forget()
+        await self._routes.publish(routes(listings, self._ports.all(), version), has)
 
-    async def _current(self) -> Mapping[str, Listing]:
-        """Return the newest of what the file and Envoy say of each service; Unreachable where neither says anything."""
+    async def _held(self) -> tuple[Listings | None, Listings | None]:
+        """Return what the file says and what Envoy has; Unreachable where neither can be read."""
         stored = stored_listings(self.place)
         try:
-            seen = (await self.admin.routes()).listings
+            return stored, (await self.admin.routes()).listings
         except Unreachable:
             if stored is None:
                 raise
-            return stored
-        newest = dict(stored or {})
-        for key, listing in seen.items():
-            if key not in newest or newest[key].generation < listing.generation:
-                newest[key] = listing
-        return newest
+            return stored, None
 
     async def _known(self) -> frozenset[str]:
         """Return the names of the backends: Envoy takes a route to a backend that it lacks, and answers 503."""
@@ -167,7 +165,17 @@ class RouteTable:
             return ()
 
 
-def stored_listings(place: Place) -> Mapping[str, Listing] | None:
+def newest(*sources: Listings | None) -> dict[str, Listing]:
+    """Return of each service the listing with the largest generation; of equal ones, the first."""
+    best: dict[str, Listing] = {}
+    for source in sources:
+        for key, listing in (source or {}).items():
+            if key not in best or best[key].generation < listing.generation:
+                best[key] = listing
+    return best
+
+
+def stored_listings(place: Place) -> Listings | None:
     """Return what the routes file says; None where there is none that can be read."""
 
     class File(msgspec.Struct):

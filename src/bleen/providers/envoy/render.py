@@ -37,7 +37,10 @@ def routes(listings: Sequence[Listing], ports: Mapping[str, int], version: str) 
     hosts: list[Json] = []
     for listing in sorted(listings, key=lambda each: each.key):
         hosts += _virtual_hosts(listing, ports.get(listing.key))
-    config = {"name": "routes", "virtual_hosts": [*hosts, _unknown_host(listings)]}
+    unknown = _unknown_host(listings)
+    # Envoy keeps the old version_info where nothing else has changed, and the write would seem lost.
+    unknown["metadata"] = {"filter_metadata": {"bleen.file": {"version": version}}}
+    config = {"name": "routes", "virtual_hosts": [*hosts, unknown]}
     return discovery(version, ROUTES, [config])
 
 
