@@ -68,6 +68,10 @@ class Settings(Value, frozen=True):
     def path(self) -> Path:
         return Path(self.home)
 
+    @property
+    def runtime_path(self) -> Path:
+        return Path(self.runtime)
+
 
 def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
     """Return the settings that ``environ`` spells; InvalidInput names the variable that is wrong."""

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from bleen.interfaces.api.faults import refuse
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-_OPEN = frozenset({"/healthz"})
+_OPEN = frozenset({"/healthz", "/readyz"})
 
 
 class Guard(ASGIMiddleware):

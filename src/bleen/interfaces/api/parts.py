@@ -3,9 +3,10 @@
 import asyncio
 
 from litestar import get
+from litestar.params import FromPath
 
 from bleen.domain.ledger import Query
-from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.api.providers import Here
 from bleen.interfaces.views import ImageList, ImageView, PlatformView
 
 
@@ -16,26 +17,26 @@ def healthz() -> str:
 
 
 @get("/readyz", media_type="text/plain")
-async def readyz(providers: Providers) -> str:
-    """``ready`` when the ledger and the engine answer; 503 says which one does not."""
+async def readyz(providers: Here) -> str:
+    """``ready`` when the ledger and the engine answer; 503 says which one does not. Needs no token."""
     await asyncio.gather(providers.ledger.read(Query(limit=1)), providers.control.active())
     return "ready"
 
 
 @get("/v1/platform")
-async def show_platform(providers: Providers) -> PlatformView:
+async def show_platform(providers: Here) -> PlatformView:
     """The platform and its parts."""
     return await providers.platform()
 
 
 @get("/v1/images")
-async def list_images(providers: Providers) -> ImageList:
+async def list_images(providers: Here) -> ImageList:
     """Every image, newest first."""
     return ImageList(images=tuple(await providers.images.list()))
 
 
 @get("/v1/images/{digest:str}")
-async def show_image(providers: Providers, digest: str) -> ImageView:
+async def show_image(providers: Here, digest: FromPath[str]) -> ImageView:
     """One image and its files."""
     image, files = await asyncio.gather(providers.images.find(digest), providers.images.files(digest))
     return ImageView(image=image, files=tuple(files))

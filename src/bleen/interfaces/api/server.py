@@ -20,7 +20,7 @@ from bleen.interfaces.api.providers import Providers
 
 
 def build_api(providers: Providers, token: str) -> Litestar:
-    """Return the API over ``providers``; everything but ``/healthz`` wants ``token``."""
+    """Return the API over ``providers``; everything but ``/healthz`` and ``/readyz`` wants ``token``."""
     return Litestar(
         route_handlers=[*parts.ROUTES, *services.ROUTES, *deployments.ROUTES],
         dependencies={"providers": Provide(lambda: providers, sync_to_thread=False)},
@@ -29,7 +29,6 @@ def build_api(providers: Providers, token: str) -> Litestar:
         type_encoders={Duration: str},
         type_decoders=[(_is_duration, _duration)],
         openapi_config=_openapi(),
-        signature_namespace={"Providers": Providers},
         logging_config=None,
     )
 

@@ -1,0 +1,124 @@
+"""The controller, composed: worker, activities and API in one process. ``python -m bleen.app.controller``."""
+
+import asyncio
+import logging
+import sys
+
+from temporalio.client import Client
+
+from bleen import __version__
+from bleen.app.home import read_address, read_token
+from bleen.app.parts import database_of, engine_of
+from bleen.domain.errors import BleenError, Unreachable
+from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.api.server import build_api, serve
+from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.envoy.gateway import EnvoyGateway
+from bleen.providers.envoy.place import gateway_folder, places
+from bleen.providers.local.fleets import AgentFleets
+from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.postgres.embedded import database_url
+from bleen.providers.postgres.ledger import PostgresLedger
+from bleen.providers.prober import GatewayProber
+from bleen.settings import EngineAccess, Settings, read_settings
+from bleen.workflows.connection import connect, keep_history
+from bleen.workflows.control import Control
+from bleen.workflows.worker import run_worker
+from bleen.workflows.world import World
+
+log = logging.getLogger("bleen.controller")
+
+
+class Controller:
+    """Every port of one platform, and what stands on them."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.settings = settings
+        self.client = client
+        self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
+        self.images = LocalImages(settings.path)
+        self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
+        self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
+
+    def world(self) -> World:
+        """Return the ports that rollouts need."""
+        return World(
+            images=self.images,
+            fleets=self.fleets,
+            gateway=self.gateway,
+            ledger=self.ledger,
+            prober=GatewayProber(self._url_of),
+            regions=self.settings.regions,
+        )
+
+    def providers(self) -> Providers:
+        """Return the ports that the API needs."""
+        return Providers(
+            control=Control(self.client),
+            ledger=self.ledger,
+            fleets=self.fleets,
+            gateway=self.gateway,
+            images=self.images,
+            platform=self._platform,
+            own_port=self.gateway.service_port,
+            environment=self.settings.environment,
+            regions=self.settings.regions,
+            gateway_port=self.settings.ports.gateway,
+        )
+
+    async def run(self) -> None:
+        """Work and answer until stopped by a signal."""
+        stop = asyncio.Event()
+        api = build_api(self.providers(), read_token(self.settings))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(run_worker(self.client, self.world(), stop))
+            try:
+                await serve(api, self.settings.ports.api)
+            finally:
+                stop.set()
+
+    def _url_of(self, service: str) -> str:
+        port = self.gateway.service_port(self.settings.environment, service)
+        if port is None:
+            raise Unreachable(f"{service} has no port of its own yet", next=f"bleen status {service}")
+        return f"http://127.0.0.1:{port}"
+
+    async def _platform(self) -> PlatformView:
+        settings = self.settings
+        return PlatformView(
+            version=__version__,
+            server=read_address(settings),
+            home=settings.home,
+            environment=settings.environment,
+            regions=settings.regions,
+            gateway_port=settings.ports.gateway,
+            parts=tuple(
+                Part(name=p.name, state=str(p.state), pid=p.pid, since=p.since, restarts=p.restarts, detail=p.last_exit)
+                for p in await self.fleets.parts()
+            ),
+        )
+
+
+async def _main(settings: Settings) -> None:
+    embedded = not settings.engine_address
+    client = await connect(EngineAccess(address=engine_of(settings).address) if embedded else settings.engine)
+    if embedded:
+        await keep_history(client)
+    await Controller(settings, client).run()
+
+
+def main() -> int:
+    """Run until stopped; return the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(_main(read_settings()))
+    except BleenError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
