@@ -101,7 +101,8 @@ class Query(Value, frozen=True):
     kinds: tuple[str, ...] = ()
     """Tags of events, such as ``settled``."""
     after: int = 0
-    """Only entries with a larger sequence."""
+    """Only entries with a larger sequence. Of one service, none that comes later is missed; of several, one with a
+    smaller sequence can still become visible while its append is under way."""
     limit: int = 1000
     newest: bool = False
     """True: the newest ``limit`` entries, newest first."""

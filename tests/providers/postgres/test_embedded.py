@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from bleen.domain.errors import AlreadyRunning, InvalidInput, NotFound
+from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound
 from bleen.providers.postgres import embedded
 from bleen.providers.postgres.embedded import STOP_SIGNAL, Server, database_url, prepare, ready, running_pid
 from tests.fixtures.postgres import RunningServer
@@ -66,6 +68,34 @@ def test_an_idle_server_is_small(postgres_server: RunningServer) -> None:
     assert pss(postgres_server.server) < 40_000_000
 
 
+def unprivileged(*missing: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as the server is run by a root that lacks capabilities; it prints its own."""
+    program = [sys.executable, "-I", "-S", str(Path(embedded.__file__).with_name("unprivileged.py")), "65534", "65534"]
+    bounds = ["--bounding-set", ",".join(f"-{name}" for name in missing)] if missing else []
+    command = ["setpriv", *bounds, *program, "/bin/grep", "-E", "Uid|CapEff", "/proc/self/status"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+@pytest.mark.parametrize(("missing", "left"), [((), 1 << 2), (("dac_read_search",), 1 << 1)])
+def test_root_keeps_the_smallest_capability_that_does(missing: tuple[str, ...], left: int) -> None:
+    """Searching folders is enough; where root lacks that one, as in Docker, it is the right to pass file modes."""
+    done = unprivileged(*missing)
+    assert done.returncode == 0, done.stderr
+    assert f"CapEff:\t{left:016x}" in done.stdout
+    assert "Uid:\t65534\t65534\t65534\t65534" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+@pytest.mark.parametrize("missing", [("setuid",), ("setgid",), ("dac_read_search", "dac_override")])
+def test_a_root_that_cannot_change_says_so(missing: tuple[str, ...]) -> None:
+    """Nothing is run, and the message says what the machine refuses."""
+    done = unprivileged(*missing)
+    assert done.returncode == 1
+    assert "does not run as root" in done.stderr
+    assert done.stdout == ""
+
+
 async def test_a_killed_server_starts_again(own_server: RunningServer) -> None:
     """After kill -9 the stale pid file, even with the pid of another program, does not stop the next start."""
     own_server.kill()
@@ -94,6 +124,7 @@ def test_two_servers_never_share_a_folder(own_server: RunningServer) -> None:
     second = subprocess.run(own_server.server.command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode != 0
     assert "runs on" in second.stderr
+    assert "Traceback" not in second.stderr
     assert own_server.answers()
 
 
@@ -141,6 +172,15 @@ def test_a_folder_that_is_no_database_is_refused(server_folder: Path) -> None:
     server.data.mkdir(parents=True)
     with pytest.raises(InvalidInput, match="is no database"):
         prepare(server)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a folder of another user")
+def test_a_folder_of_another_user_is_a_clear_error(server_folder: Path) -> None:
+    """An ordinary user on a home that root made is told which folder belongs to somebody else."""
+    server_folder.chmod(0o755)
+    server = RunningServer(server_folder).server
+    prepare(server)
+    assert "belongs to somebody else" in prepared_by(NOBODY, server)[0]
 
 
 def test_a_lost_password_is_a_clear_error(server_folder: Path) -> None:
@@ -200,6 +240,8 @@ def prepared_by(user: int, server: Server) -> list[str]:
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
             os.write(writing, "\0".join(prepare(server)).encode())
+        except BleenError as error:
+            os.write(writing, str(error).encode())
         finally:
             os._exit(0)
     os.close(writing)

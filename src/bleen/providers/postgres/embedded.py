@@ -7,6 +7,7 @@ starts servers in the background, with trust for every local user, and opens the
 """
 
 import asyncio
+import errno
 import fcntl
 import os
 import pwd
@@ -25,7 +26,7 @@ from urllib.parse import quote
 import psutil
 
 from bleen.domain.codec import Value
-from bleen.domain.errors import AlreadyRunning, InvalidInput, NotFound, StartFailed, StorageFull
+from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, StartFailed, StorageFull
 from bleen.providers.postgres.configuration import HBA, postgresql_conf
 
 USER = "bleen"
@@ -76,17 +77,12 @@ def prepare(server: Server) -> tuple[str, ...]:
     AlreadyRunning where a server runs on the folder; InvalidInput where the folder is not this version's; StorageFull.
     """
     _check_socket_path(server)
-    Path(server.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(Path(server.folder) / "lock"):
-        if not server.data.exists():
-            _make_data(server)
-        _check_version(server.data)
-        running = running_pid(server)
-        if running is not None:
-            raise AlreadyRunning(
-                f"PostgreSQL runs on {server.data} already", why=f"its process is {running}", next="bleen status"
-            )
-        _configure(server)
+    try:
+        Path(server.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(Path(server.folder) / "lock"):
+            _make_ready(server)
+    except OSError as error:
+        raise _translate(error, server) from error
     return _as_owner(server.data, _program("postgres"), "-D", str(server.data))
 
 
@@ -130,6 +126,26 @@ def _check_socket_path(server: Server) -> None:
             next="set XDG_RUNTIME_DIR to a shorter path",
             where="environment",
         )
+
+
+def _make_ready(server: Server) -> None:
+    if not server.data.exists():
+        _make_data(server)
+    _check_version(server.data)
+    running = running_pid(server)
+    if running is not None:
+        raise AlreadyRunning(f"PostgreSQL runs on {server.data} already", why=f"its process is {running}", next="bleen status")
+    _configure(server)
+
+
+def _translate(error: OSError, server: Server) -> BleenError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("no room to start the database", why=str(error), next=f"df -h {server.folder}")
+    if isinstance(error, PermissionError):
+        return InvalidInput(
+            "the folder of the database belongs to somebody else", why=str(error), next=f"ls -ld {server.folder}"
+        )
+    return StartFailed("the database cannot be prepared", why=str(error), next=f"ls -lR {server.folder}")
 
 
 @contextmanager
@@ -255,9 +271,11 @@ def _program(name: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a private file whole or not at all."""
+    """Write a private file whole or not at all. One that is right already needs no room on a full disk."""
+    if path.exists() and path.read_text() == text:
+        return
     new = path.with_name(f"{path.name}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -275,7 +293,10 @@ def _sync(folder: Path) -> None:
 
 def main(folder: str, runtime: str, port: str) -> None:
     """Become the server."""
-    command = prepare(Server(folder, runtime, int(port)))
+    try:
+        command = prepare(Server(folder, runtime, int(port)))
+    except BleenError as error:
+        sys.exit(str(error))
     os.execv(command[0], command)
 
 
