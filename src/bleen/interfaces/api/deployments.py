@@ -4,26 +4,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litestar import get, post
+from litestar.params import FromPath, JSONBody
 
 from bleen.domain.errors import NothingToDo
 from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef
 from bleen.interfaces.api import reading
-from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
 from bleen.workflows.dry_run import dry_run
 from bleen.workflows.messages import DeployRequest, DeployResult
 
 
 @post("/v1/deployments", status_code=200)
-async def deploy(providers: Providers, data: DeployRequest) -> DeployResult:
+async def deploy(providers: Here, data: JSONBody[DeployRequest]) -> DeployResult:
     """Build the image where it is not built yet, make a release, and roll it out."""
     return await providers.control.deploy(data)
 
 
 @post("/v1/dry-runs", status_code=200)
-async def try_dry(providers: Providers, data: DeployRequest) -> DryRun:
+async def try_dry(providers: Here, data: JSONBody[DeployRequest]) -> DryRun:
     """Return what a deployment would do if all went well. The image is built; nothing else happens."""
     seen = await reading.observation(providers, data.environment, data.spec.service)
     releases = await providers.ledger.releases(data.spec.service)
@@ -36,13 +37,13 @@ async def try_dry(providers: Providers, data: DeployRequest) -> DryRun:
 
 
 @get("/v1/rollouts")
-async def list_rollouts(providers: Providers) -> ActiveRollouts:
+async def list_rollouts(providers: Here) -> ActiveRollouts:
     """Every rollout under way, warm times included."""
     return ActiveRollouts(rollouts=tuple(ActiveRollout(*names) for names in await providers.control.active()))
 
 
 @get("/v1/rollouts/{environment:str}/{service:str}/{number:int}/explanation")
-async def explain(providers: Providers, environment: str, service: str, number: int) -> Explanation:
+async def explain(providers: Here, environment: FromPath[str], service: FromPath[str], number: FromPath[int]) -> Explanation:
     """Why a rollout went as it did: every decision with its reason and what was seen."""
     return await reading.explanation(providers, environment, service, number)
 

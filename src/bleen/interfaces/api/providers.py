@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from litestar.di import NamedDependency
+
 from bleen.domain.command import Command
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
@@ -52,3 +54,7 @@ class Providers:
     regions: tuple[str, ...] = ("local",)
     gateway_port: int = 8080
     clock: Callable[[], datetime] = _now
+
+
+Here = NamedDependency[Providers]
+"""The providers, as a route asks for them."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from bleen.domain.codec import encode
@@ -13,7 +13,7 @@ from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.interfaces.api import reading
-from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.api.providers import Here
 from bleen.interfaces.views import (
     Explanation,
     GoBackOrder,
@@ -26,45 +26,45 @@ from bleen.interfaces.views import (
 )
 from bleen.workflows.messages import DeployResult, RollbackRequest
 
-Environment = Annotated[str, Parameter(query="environment", description="Default: the environment of the platform.")]
+Environment = Annotated[str, QueryParameter(description="Default: the environment of the platform.")]
 
 
 @get("/v1/services")
-async def list_services(providers: Providers, environment: Environment = "") -> ServiceList:
+async def list_services(providers: Here, environment: Environment = "") -> ServiceList:
     """Every service of an environment, as it is seen now."""
     return await reading.service_list(providers, environment or providers.environment)
 
 
 @get("/v1/services/{service:str}")
-async def show_service(providers: Providers, service: str, environment: Environment = "") -> ServiceView:
+async def show_service(providers: Here, service: FromPath[str], environment: Environment = "") -> ServiceView:
     """One service, as it is seen now."""
     return await reading.service_view(providers, environment or providers.environment, service)
 
 
 @get("/v1/services/{service:str}/history")
 async def show_history(
-    providers: Providers,
-    service: str,
+    providers: Here,
+    service: FromPath[str],
     environment: Environment = "",
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 20,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 20,
 ) -> HistoryView:
     """The latest rollouts of a service, newest first."""
     return await reading.history_view(providers, environment or providers.environment, service, limit)
 
 
 @get("/v1/services/{service:str}/explanation")
-async def explain_last(providers: Providers, service: str, environment: Environment = "") -> Explanation:
+async def explain_last(providers: Here, service: FromPath[str], environment: Environment = "") -> Explanation:
     """Why the last rollout of a service went as it did."""
     return await reading.explanation(providers, environment or providers.environment, service, None)
 
 
 @get("/v1/services/{service:str}/logs", media_type="application/x-ndjson")
 async def show_logs(
-    providers: Providers,
-    service: str,
-    instance: str = "",
-    lines: Annotated[int, Parameter(ge=0, le=100_000)] = 100,
-    follow: bool = False,
+    providers: Here,
+    service: FromPath[str],
+    instance: FromQuery[str] = "",
+    lines: Annotated[int, QueryParameter(ge=0, le=100_000)] = 100,
+    follow: FromQuery[bool] = False,
 ) -> Stream:
     """What the instances of a service wrote: one JSON object a line."""
     if not await providers.fleets.observe(service):
@@ -74,13 +74,15 @@ async def show_logs(
 
 
 @post("/v1/services/{service:str}/commands", status_code=200)
-async def command(providers: Providers, service: str, data: Command, environment: Environment = "") -> Rollout:
+async def command(providers: Here, service: FromPath[str], data: JSONBody[Command], environment: Environment = "") -> Rollout:
     """Tell the rollout under way something; 409 where it makes no sense."""
     return await providers.control.command(environment or providers.environment, service, data)
 
 
 @post("/v1/services/{service:str}/rollback", status_code=200)
-async def roll_back(providers: Providers, service: str, data: GoBackOrder, environment: Environment = "") -> RollbackResult:
+async def roll_back(
+    providers: Here, service: FromPath[str], data: JSONBody[GoBackOrder], environment: Environment = ""
+) -> RollbackResult:
     """Go back to the release before, or to a given one."""
     where = environment or providers.environment
     result = await providers.control.rollback(RollbackRequest(where, service, data.by, data.to))
@@ -88,7 +90,9 @@ async def roll_back(providers: Providers, service: str, data: GoBackOrder, envir
 
 
 @post("/v1/services/{service:str}/retry", status_code=200)
-async def retry(providers: Providers, service: str, data: RetryOrder, environment: Environment = "") -> RollbackResult:
+async def retry(
+    providers: Here, service: FromPath[str], data: JSONBody[RetryOrder], environment: Environment = ""
+) -> RollbackResult:
     """Roll the release of the last rollout out again, with every check, if it did not make it."""
     where = environment or providers.environment
     last = (await reading.history_view(providers, where, service, 1)).rollouts[0]

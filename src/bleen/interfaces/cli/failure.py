@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from bleen.domain.errors import BleenError
@@ -23,7 +24,7 @@ def tell(session: Session, error: BleenError) -> int:
 
 def _lines(error: BleenError, width: int) -> list[str]:
     problem = problem_of(error)
-    where = f"{problem.where}: " if problem.where else ""
+    where = f"{problem.where.removeprefix(f'{Path.cwd()}/')}: " if problem.where else ""
     blocks = [("error: ", where + problem.what), ("  why: ", problem.why), (" next: ", problem.next)]
     return [line for label, text in blocks if text for line in _block(label, text, width)]
 

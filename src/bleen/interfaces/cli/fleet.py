@@ -22,7 +22,10 @@ def logs(
     instance: Annotated[str, typer.Option("--instance", "-i", metavar="NAME", help="Only this instance.")] = "",
     json: Json = False,
 ) -> None:
-    """What the instances of a service wrote. With --json, one object a line."""
+    """Show what the instances of a service wrote.
+
+    With --json, one object a line.
+    """
     from bleen.domain.codec import encode
 
     session: Session = ctx.obj
@@ -39,7 +42,10 @@ def logs(
 
 
 def instances(ctx: Context, service: ServiceName, env: Environment = None, json: Json = False) -> None:
-    """The instances of a service: where they listen, how they are."""
+    """List the instances of a service.
+
+    Where they listen, and how they are.
+    """
     from bleen.interfaces.words import ago, instance_words
 
     session: Session = ctx.obj

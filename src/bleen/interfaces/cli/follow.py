@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from bleen.domain.check import CheckResult
 from bleen.domain.errors import NotFound, Transient
 from bleen.domain.fleet import Fleet, Instance
-from bleen.domain.rollout import Outcome, ReleaseRef
+from bleen.domain.rollout import Outcome, Promoted, ReleaseRef
 from bleen.interfaces.cli.session import Session
 from bleen.interfaces.views import ServiceView, View
 
@@ -28,6 +28,8 @@ class Ending(View, frozen=True):
     service: str
     rollout: str
     release: ReleaseRef
+    replaced: ReleaseRef | None
+    """The release that it came from, or went back to."""
     outcome: Outcome
     seconds: float | None = None
     failed_check: CheckResult | None = None
@@ -44,6 +46,9 @@ class Quest:
     release: int
     rollout: str = ""
     before: frozenset[str] = frozenset()
+    returning: bool = False
+    """It goes back: that it was promoted before is not its end."""
+    began: float = field(default_factory=time.monotonic)
     crashed: Instance | None = None
     failed: CheckResult | None = None
     told: list[str] = field(default_factory=list)
@@ -94,21 +99,20 @@ def _ending(view: ServiceView | None, quest: Quest) -> Ending | None:
         quest.rollout = rollout.id
         quest.failed = rollout.failed_check() or quest.failed
         quest.crashed = _crashed(view.fleets, quest) or quest.crashed
-    for past in view.history:
-        if _meant(quest, past.id, past.target.number):
-            quest.rollout = past.id
-            if past.outcome is not None:
-                return Ending(
-                    environment=quest.environment,
-                    service=quest.service,
-                    rollout=past.id,
-                    release=past.target,
-                    outcome=past.outcome,
-                    seconds=past.seconds,
-                    failed_check=quest.failed,
-                    crashed=quest.crashed,
-                )
-    return None
+    past = next((p for p in view.history if _meant(quest, p.id, p.target.number)), None)
+    if past is None or past.outcome is None or (quest.returning and isinstance(past.outcome, Promoted)):
+        return None
+    return Ending(
+        environment=quest.environment,
+        service=quest.service,
+        rollout=past.id,
+        release=past.target,
+        replaced=past.origin,
+        outcome=past.outcome,
+        seconds=time.monotonic() - quest.began if quest.returning else past.seconds,
+        failed_check=quest.failed,
+        crashed=quest.crashed,
+    )
 
 
 def _meant(quest: Quest, rollout: str, release: int) -> bool:

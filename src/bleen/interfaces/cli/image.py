@@ -14,7 +14,7 @@ app = typer.Typer(
 
 @app.command("list", epilog=example("bleen image list"))
 def list_images(ctx: Context, json: Json = False) -> None:
-    """Every image, newest first."""
+    """List every image, newest first."""
     session: Session = ctx.obj
     with session.client() as client:
         found = client.images()
@@ -31,7 +31,7 @@ def show_image(
     digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The digest, or its first digits.")],
     json: Json = False,
 ) -> None:
-    """One image and its files."""
+    """Show one image and its files."""
     session: Session = ctx.obj
     with session.client() as client:
         view = client.image(_whole(digest, [i.digest for i in client.images().images]))

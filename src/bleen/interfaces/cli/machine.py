@@ -17,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(ctx: Context, json: Json = False) -> None:
-    """The whole story in about a minute, on real traffic, with a report at the end."""
+    """Show the whole story in a minute, on real traffic.
+
+    A platform of its own, deployments good and bad, a rollback, and a report at the end.
+    """
     from bleen.interfaces.cli.demo import tell_story
 
     raise typer.Exit(tell_story(ctx.obj))
@@ -28,7 +31,10 @@ def up(
     foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then end all of it.")] = False,
     json: Json = False,
 ) -> None:
-    """Start the platform and return when it is ready; what runs already is left alone."""
+    """Start the platform; return when it is ready.
+
+    What runs already is left alone.
+    """
     session: Session = ctx.obj
     server = session.platform.up(foreground=foreground)
     if session.json:
@@ -41,7 +47,10 @@ def up(
 
 
 def down(ctx: Context, json: Json = False) -> None:
-    """End the platform and every instance; releases, images and history stay in its folder."""
+    """End the platform and every instance.
+
+    Releases, images and history stay in its folder.
+    """
     session: Session = ctx.obj
     ran = session.platform.down()
     if session.json:
@@ -51,7 +60,10 @@ def down(ctx: Context, json: Json = False) -> None:
 
 
 def doctor(ctx: Context, json: Json = False) -> None:
-    """Look at everything the platform needs, and say what to do where something is wrong. Exit code 3 if so."""
+    """Look at everything that the platform needs.
+
+    Say what to do where something is wrong; exit code 3 then.
+    """
     session: Session = ctx.obj
     findings = session.platform.doctor()
     good = all(f.level != "bad" for f in findings)

@@ -35,6 +35,6 @@ AnyService = Annotated[
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the outcome.")]
 
 
-def example(*lines: str) -> str:
-    """Return the text at the end of a command's help."""
-    return "Example: " + " ; ".join(lines)
+def example(first: str, *more: str) -> str:
+    """Return the end of a command's help; Click keeps the lines of a block that begins with ``\\b``."""
+    return "\n".join(["\b", f"Example: {first}", *(f"         {line}" for line in more)])

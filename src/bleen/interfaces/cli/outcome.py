@@ -27,7 +27,7 @@ def conclude(
         case Unchanged(release):
             return _unchanged(session, environment, service, release.name, release.version, result)
         case Returning(rollout):
-            quest = Quest(environment, service, rollout.target.number, rollout.id)
+            quest = Quest(environment, service, rollout.target.number, rollout.id, returning=True)
             back = f"{service} goes back to {rollout.stable.name}" if rollout.stable else f"{service} goes back"
             return _watch(session, quest, back, result, detach=detach, wanted=(RolledBack, Aborted))
         case Started(rollout_id, release):
@@ -86,9 +86,10 @@ def _tell(session: Session, ending: Ending, good: bool) -> None:
     match ending.outcome:
         case Promoted():
             session.say(f"done: {release} serves {ending.service}, promoted{took}")
-            session.say(f"to undo it: bleen rollback {ending.service}")
+            if ending.replaced is not None:
+                session.say(f"to undo it: bleen rollback {ending.service}")
         case RolledBack() if good:
-            session.say(f"done: {ending.service} is back{took}")
+            session.say(f"done: {ending.replaced.name if ending.replaced else ending.service} serves again{took}")
             session.say(f"why it went as it did: bleen explain {ending.rollout}")
         case Superseded():
             session.say(f"{release} was {outcome_words(ending.outcome)}{took}")

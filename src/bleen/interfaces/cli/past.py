@@ -25,7 +25,7 @@ def history(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """The rollouts of a service, newest first."""
+    """List the rollouts of a service, newest first."""
     session: Session = ctx.obj
     with session.client() as client:
         view = client.history(session.environment(env), service, limit)
@@ -46,7 +46,10 @@ def explain(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """Every decision of a rollout: when, what, why, and what was seen."""
+    """Tell why a rollout went as it did.
+
+    Every decision: when, what, why, and what was seen.
+    """
     session: Session = ctx.obj
     environment = session.environment(env)
     parts = rollout.strip("/").split("/")

@@ -21,7 +21,10 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; default: here.")] = Path(),
     json: Json = False,
 ) -> None:
-    """Write a small GitOps repository that works, to start from. Nothing that is there is overwritten."""
+    """Write a small GitOps repository that works.
+
+    Nothing that is there is overwritten.
+    """
     from bleen.interfaces.repository import init as write
 
     session: Session = ctx.obj
@@ -40,7 +43,10 @@ def validate(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="A file or a folder; default: here.")] = Path(),
     json: Json = False,
 ) -> None:
-    """Say what is wrong with service files: file, line, what, why, what to write. Exit code 2 if anything is."""
+    """Say what is wrong with service files.
+
+    File, line, what, why, and what to write instead. Exit code 2 if anything is wrong.
+    """
     from bleen.interfaces.repository import Severity, render, validate_path
 
     session: Session = ctx.obj
@@ -60,7 +66,7 @@ def schema(
     kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file; there is: service.")] = "service",
     json: Json = False,
 ) -> None:
-    """The JSON Schema of a kind of file, for editors and programs."""
+    """Print the JSON Schema of a kind of file."""
     from bleen.domain.errors import InvalidInput
     from bleen.interfaces.repository import schema as service_schema
 

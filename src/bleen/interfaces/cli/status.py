@@ -29,7 +29,10 @@ def status(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """What runs now. Exit code 3 where no platform does."""
+    """Show what runs now.
+
+    Colours, weights as every gateway reports them, instances, rollouts. Exit code 3 where no platform runs.
+    """
     session: Session = ctx.obj
     environment = session.environment(env)
     with session.client() as client:

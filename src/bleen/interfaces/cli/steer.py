@@ -42,7 +42,10 @@ def promote(
 
 
 def pause(ctx: Context, service: ServiceName, env: Environment = None, json: Json = False) -> None:
-    """Hold a rollout where it is; aborting and rolling back stay possible."""
+    """Hold a rollout where it is.
+
+    Aborting and rolling back stay possible.
+    """
     from bleen.domain.command import Pause
 
     _tell(ctx.obj, env, service, Pause(by=ctx.obj.person), "is paused; bleen resume {service} goes on")
@@ -56,7 +59,10 @@ def resume(ctx: Context, service: ServiceName, env: Environment = None, json: Js
 
 
 def abort(ctx: Context, service: ServiceName, env: Environment = None, json: Json = False) -> None:
-    """Stop a rollout before it is promoted; all traffic returns to the old release."""
+    """Stop a rollout before it is promoted.
+
+    All traffic returns to the old release.
+    """
     from bleen.domain.command import Abort
 
     _tell(ctx.obj, env, service, Abort(by=ctx.obj.person), "goes back")
@@ -69,14 +75,20 @@ def scale(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """Change the number of instances; the next deployment takes the number of the service file again."""
+    """Change the number of instances.
+
+    The next deployment takes the number of the service file again.
+    """
     from bleen.domain.command import Scale
 
     _tell(ctx.obj, env, service, Scale(by=ctx.obj.person, size=instances), f"now has {instances} instances to reach")
 
 
 def retry(ctx: Context, service: ServiceName, env: Environment = None, detach: Detach = False, json: Json = False) -> None:
-    """Roll the last release out again, with every check, after it was refused or aborted."""
+    """Roll a refused release out again.
+
+    The last one, after it was refused or aborted, with every check.
+    """
     from bleen.interfaces.views import RetryOrder
 
     session: Session = ctx.obj
@@ -93,7 +105,10 @@ def rollback(
     detach: Detach = False,
     json: Json = False,
 ) -> None:
-    """Go back: by one split change while the old fleet is warm, else by a rollout of the old release."""
+    """Go back to the release before.
+
+    By one split change while the old fleet is warm, else by a rollout of the old release.
+    """
     from bleen.interfaces.views import GoBackOrder
 
     session: Session = ctx.obj
