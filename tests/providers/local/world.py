@@ -1,21 +1,15 @@
 """A home with a real agent on it, in this process or in one of its own, and gateways in memory."""
 
 import asyncio
-import os
-import shutil
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
-from msgspec import structs
 
 from bleen.domain.duration import seconds
-from bleen.domain.fleet import Fleet, FleetOrder, Instance, InstanceState, Isolation, Slot
+from bleen.domain.fleet import Fleet, FleetOrder, Instance, Isolation, Slot
 from bleen.domain.image import Directory
 from bleen.domain.release import Health, Runtime, SecretRef, Stop
 from bleen.domain.traffic import Colour

@@ -25,6 +25,7 @@ from bleen.domain.codec import decode, encode
 from bleen.domain.errors import BleenError, InvalidInput, NotFound
 from bleen.domain.fleet import FleetOrder
 from bleen.providers.local.agent import Agent
+from bleen.providers.local.watchdog import lock_home
 from bleen.providers.local.wire import Health, Retirement, status, to_body
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -167,7 +168,11 @@ def _listen(path: Path) -> socket.socket:
 
 
 async def serve(agent: Agent, path: Path) -> None:
-    """Begin ``agent`` and answer on the unix socket ``path`` until it is stopped; a signal leaves everything running."""
+    """Begin ``agent`` and answer on the unix socket ``path`` until it is stopped; a signal leaves everything running.
+
+    AlreadyRunning where another agent has the home.
+    """
+    lock = lock_home(agent.machine.home)
     listener = _listen(path)
     await agent.begin()
     config = uvicorn.Config(AgentApi(agent), http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
@@ -183,3 +188,4 @@ async def serve(agent: Agent, path: Path) -> None:
     await asyncio.to_thread(path.unlink, True)
     if not agent.stopped.is_set():
         await agent.abandon()
+    os.close(lock)

@@ -24,11 +24,13 @@ from bleen.providers.local.process import (
     adopt,
     boot_id,
     children,
+    command_line,
     frozen,
     identify,
     kill_marked,
     send,
 )
+from bleen.providers.local.sandbox import kept_in_sandbox
 
 log = logging.getLogger("bleen.agent")
 
@@ -151,9 +153,12 @@ class LocalInstance:
         process = (known and adopt(known)) or (stray and adopt(stray)) or None
         if process is not None:
             self._process = process
+            isolation = Isolation.SANDBOX if kept_in_sandbox(command_line(process.pid)) else Isolation.PROCESS
+            self.record = structs.replace(self.record, isolation=isolation)
             self._app = self._find_app()
-            crashed = self.record.state is InstanceState.CRASHED
-            await self._note(process=process.identity, state=InstanceState.STARTING if crashed else self.record.state)
+            await self._note(process=process.identity)
+            if self.record.state is InstanceState.CRASHED:
+                await self._enter(InstanceState.STARTING)
         elif known is not None and known.boot != boot_id():
             await self._enter(InstanceState.STARTING, process=None, streak=0)
         elif known is not None and self.record.state is not InstanceState.CRASHED:

@@ -63,6 +63,14 @@ def frozen(pid: int) -> bool:
     return fields is not None and fields[0] in "Tt"
 
 
+def command_line(pid: int) -> bytes:
+    """Return the words of /proc/PID/cmdline, each ended by a zero; empty where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def children(pid: int) -> list[int]:
     """Return the children of ``pid``, looking first where they most likely are: right behind it."""
     near = [p for p in range(pid + 1, pid + 33) if _parent(p) == pid]

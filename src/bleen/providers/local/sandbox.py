@@ -52,7 +52,7 @@ def wrap(
     status = ["--json-status-fd", str(status_fd)] if status_fd >= 0 else []
     return [
         bwrap, *_NAMESPACES, "--hostname", hostname, "--die-with-parent", "--new-session", *status,
-        "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", "/var/tmp",
+        "--proc", "/proc", *_proc(), "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", "/var/tmp",
         *_system(), *_resolver(), *_bind(readable), "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000",
         "--chdir", cwd, "--remount-ro", "/", "--", *command,
     ]  # fmt: skip
@@ -70,6 +70,20 @@ def _system() -> list[str]:
     for name in _ETC:
         flags += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return flags + _bind([Path(sys.base_prefix)])
+
+
+def _proc() -> list[str]:
+    """bubblewrap leaves these writable to root, who is root of the machine's own kernel settings in any sandbox."""
+    return [
+        word
+        for name in ("sys", "sysrq-trigger", "irq", "bus", "fs")
+        for word in ("--ro-bind-try", f"/proc/{name}", f"/proc/{name}")
+    ]
+
+
+def kept_in_sandbox(command_line: bytes) -> bool:
+    """Return whether this is the command line of what `wrap` made, or of the shell that keeps it."""
+    return b"--json-status-fd" in command_line.split(b"\0")
 
 
 def _bind(folders: Sequence[Path]) -> list[str]:

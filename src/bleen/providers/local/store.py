@@ -63,16 +63,20 @@ class Shelf:
 
     async def put(self, path: Path, value: object) -> None:
         """Write ``value`` to ``path``; StorageFull where there is no room, and then nothing is remembered."""
-        # Off the event loop: a slow disk must not hold up health probes.
+        # Shielded: a thread cannot be cancelled, and must keep its lock until it is done.
+        await asyncio.shield(self._put(path, value))
+
+    async def _put(self, path: Path, value: object) -> None:
         async with self._locks.setdefault(path, asyncio.Lock()):
             self._wanted.pop(path, None)
+            # Off the event loop: a slow disk must not hold up health probes.
             await asyncio.to_thread(write_atomically, path, encode(value))
 
     async def keep(self, path: Path, value: object) -> None:
         """Write ``value`` to ``path``, now or when there is room again."""
         self._wanted[path] = value
         try:
-            await self._write(path)
+            await asyncio.shield(self._write(path))
         except StorageFull as error:
             log.warning("%s; it is kept in memory until there is room", error.what)
             if self._retry is None or self._retry.done():

@@ -1,0 +1,92 @@
+"""Keeps the host agent alive: a shell loop, which needs half a megabyte and nothing to go wrong.
+
+An agent that ends with 0 was told to; one that ends with `REFUSED` must not be started again (another one runs, or its
+home cannot be read). Every other end is a crash, and it is started again after a back-off that grows to 10 seconds.
+"""
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bleen.domain.errors import AlreadyRunning
+from bleen.providers.local.store import storage_error
+
+REFUSED = 78
+"""The exit code (EX_CONFIG) of an agent that must not be started again."""
+
+# Once an agent has run for a minute, its next crash is the first again.
+_LOOP = f"""
+pause=0
+while :; do
+  began=$(date +%s)
+  "$@"
+  code=$?
+  [ $code = 0 ] && exit 0
+  [ $code = {REFUSED} ] && exit {REFUSED}
+  [ $(($(date +%s) - began)) -ge 60 ] && pause=0
+  echo "the host agent ended ($code); it is started again in $pause s"
+  sleep $pause
+  pause=$((pause * 2 + 1))
+  [ $pause -gt 10 ] && pause=10
+done
+"""
+
+
+def start(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
+    """Start a watchdog that keeps ``argv`` running, in a session of its own; return its pid."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _LOOP, "bleen-watchdog", *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd="/",
+                start_new_session=True,
+            ).pid
+    except OSError as error:
+        raise storage_error(error, log) from error
+
+
+def lock_home(home: Path) -> int:
+    """Return the descriptor of the lock that makes this process the only agent of ``home``; keep it open.
+
+    AlreadyRunning names the process that has it. The lock ends with its process, however that ends.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.read(descriptor, 32).decode().strip() or "unknown"
+        os.close(descriptor)
+        raise AlreadyRunning(
+            f"a platform runs on {home}", why=f"its host agent is pid {pid}", next="bleen status shows it; bleen down ends it"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    try:
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except OSError:
+        return descriptor  # on a full disk the lock holds all the same; only the pid is not told
+    return descriptor
+
+
+def agent_pid(home: Path) -> int | None:
+    """Return the pid of the agent that runs on ``home``; None where none does."""
+    try:
+        descriptor = os.open(home / "agent.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 32).decode().strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(descriptor)
