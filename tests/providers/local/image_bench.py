@@ -1,5 +1,9 @@
 """What the tests of local images share: small applications, a home, and ways to break things."""
 
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +11,7 @@ import pytest
 
 from bleen.domain.errors import BuildFailed
 from bleen.domain.image import Directory, Image, Source
-from bleen.providers.local.images import LocalImages
+from bleen.providers.local.images import LocalImages, process_environment
 
 
 def write_app(folder: Path, number: int = 1, files: int = 3) -> Path:
@@ -70,3 +74,17 @@ async def build_or_skip(images: LocalImages, source: Source, folder: Path) -> Im
         if "does not answer" in error.what or "there is no npm" in error.what or "there is no node" in error.what:
             pytest.skip(str(error))
         raise
+
+
+def run(bench: LocalBench, image: Image, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run ``command`` as an instance would, in a folder that is not the application's."""
+    environment = process_environment(image, bench.images.tree(image.digest))
+    return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
+
+
+async def until(seen: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Return when ``seen`` is true; fails after a deadline."""
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, "it never came"
+        await asyncio.sleep(0.001)

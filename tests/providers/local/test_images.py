@@ -12,7 +12,7 @@ from bleen.domain.errors import ImageRejected, InvalidInput
 from bleen.domain.image import Directory
 from bleen.providers.local.images import LocalImages
 from tests.contracts.images import ImagesContract, build
-from tests.providers.local.image_bench import LocalBench, leftovers, local_bench, overwrite, stored, write_app
+from tests.providers.local.image_bench import LocalBench, leftovers, local_bench, overwrite, stored, until, write_app
 
 
 @pytest.fixture
@@ -213,8 +213,7 @@ async def test_a_cancelled_build_leaves_nothing(bench: LocalBench) -> None:
     """Whoever stops waiting stops the build."""
     write_app(bench.folder / "app", files=500)
     task = asyncio.create_task(bench.images.build("hello", Directory("app"), bench.folder))
-    while not leftovers(bench.home):
-        await asyncio.sleep(0)
+    await until(lambda: bool(leftovers(bench.home)))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
