@@ -60,14 +60,14 @@ class Control:
 
     async def active(self) -> list[tuple[str, str]]:
         """Return the environment and service of every rollout under way."""
-        running = self._client.list_workflows("WorkflowType = 'Rollout' AND ExecutionStatus = 'Running'")
+        query = f"WorkflowType = 'Rollout' AND ExecutionStatus = 'Running' AND TaskQueue = '{self._task_queue}'"
         async with _engine():
-            ids = [execution.id.split("/") async for execution in running]
+            ids = [execution.id.split("/") async for execution in self._client.list_workflows(query)]
         return sorted((environment, service) for _, environment, service in ids)
 
     async def _tell(self, environment: str, service: str, command: Command) -> Rollout | None:
         handle = self._client.get_workflow_handle(rollout_id(environment, service))
-        return await answer(handle.execute_update(RolloutWorkflow.command, command))
+        return await answer(lambda: handle.execute_update(RolloutWorkflow.command, command))
 
     async def _leads_back_to(self, request: RollbackRequest) -> bool:
         progress = await self.progress(request.environment, request.service)

@@ -32,8 +32,6 @@ with workflow.unsafe.imports_passed_through():
 
 T = TypeVar("T")
 
-LONG_HISTORY = 4000
-"""Events after which it continues in a new run; the engine's limit is 51,200."""
 FAILED = (FailureError, BleenError)
 """What an activity, local or not, can end with. Anything else is a fault in here: it fails the workflow task, which
 the engine tries again until the code is mended."""
@@ -88,7 +86,7 @@ class RolloutWorkflow:
             return await self._leave(RolloutResult("", None))
         while not self._closed:
             await self._attempt(self._turn)
-            if _long():
+            if workflow.info().is_continue_as_new_suggested():
                 await self._renew()
         while self._outbox.pending:
             await self._attempt(self._flush)
@@ -315,11 +313,6 @@ class RolloutWorkflow:
     def _now(self) -> datetime:
         """Return the engine's time, or that of the last observation where it is ahead."""
         return max(workflow.now(), self._latest or workflow.now())
-
-
-def _long() -> bool:
-    info = workflow.info()
-    return info.is_continue_as_new_suggested() or info.get_current_history_length() > LONG_HISTORY
 
 
 def _told(failure: BaseException) -> BleenError:

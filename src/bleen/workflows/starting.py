@@ -1,6 +1,7 @@
 """Starting rollouts: the activities that need the engine itself, and the race between two deployments."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.world import World
 
 T = TypeVar("T")
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 TASK_QUEUE = "bleen"
 """Controllers with another world, such as those of another environment on the same cluster, need another one."""
@@ -47,16 +49,27 @@ def has_ended(error: BaseException) -> bool:
     return False
 
 
-async def answer(asking: Awaitable[T]) -> T | None:
-    """Return what a rollout answered to an update; None where it is over. Refusals are errors of the domain."""
-    try:
-        return await asking
-    except (RPCError, WorkflowUpdateFailedError) as error:
-        if has_ended(error):
-            return None
-        told = domain_error(error)
-        # Without its cause, which may be itself.
-        raise told or Unreachable("the workflow engine did not answer", why=str(error), next="bleen doctor") from None
+async def answer(ask: Callable[[], Awaitable[T]]) -> T | None:
+    """Return what a rollout answered to an update; None where it is over. Refusals are errors of the domain.
+
+    A rollout that is just ending or continuing in a new run is not ready for a moment, and is asked again.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            return await ask()
+        except (RPCError, WorkflowUpdateFailedError) as error:
+            if has_ended(error):
+                return None
+            if pause is None or not _not_ready(error):
+                told = domain_error(error)
+                # Without its cause, which may be itself.
+                raise told or Unreachable("the workflow engine did not answer", why=str(error), next="bleen doctor") from None
+        await asyncio.sleep(pause)
+    raise AssertionError("the last round returns or raises")
+
+
+def _not_ready(error: BaseException) -> bool:
+    return isinstance(error, RPCError) and error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.ABORTED)
 
 
 class Starting:
@@ -77,7 +90,7 @@ class Starting:
         async with pulse():
             while True:
                 try:
-                    rollout = await answer(self._join(request))
+                    rollout = await answer(lambda: self._join(request))
                 except NothingToDo:
                     return None
                 if rollout is not None:

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from bleen.domain.errors import BleenError
+from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
@@ -41,6 +41,10 @@ class _OneLine(ActivityInboundInterceptor):
             info = activity.info()
             _log.warning("%s of %s, attempt %s: %s", info.activity_type, info.workflow_id, info.attempt, error)
             raise to_failure_error(error) from None
+        except asyncio.CancelledError:
+            if activity.is_worker_shutdown():
+                raise to_failure_error(Unreachable("its controller was stopped")) from None
+            raise
 
 
 def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> Worker:
