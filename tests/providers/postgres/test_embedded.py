@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -130,21 +131,33 @@ def test_two_servers_never_share_a_folder(own_server: RunningServer) -> None:
 
 def test_a_crash_while_the_database_is_made_is_made_good(server_folder: Path) -> None:
     """kill -9 during the first start leaves nothing that the next start could take for a database."""
-    running = RunningServer(server_folder)
+    running = next(made for n in range(10) if (made := killed_halfway(server_folder / str(n))) is not None)
+    assert running.server.data.with_name("data.new").exists()
+    running.start()
+    assert not running.server.data.with_name("data.new").exists()
+    running.stop()
+
+
+def killed_halfway(folder: Path) -> RunningServer | None:
+    """Return a server killed while its database is made; None where it was faster than this test."""
+    folder.mkdir()
+    running = RunningServer(folder)
     running.launch()
     assert running.process is not None
-    new = running.server.data.with_name("data.new")
-    while not (new / "PG_VERSION").exists():
-        assert running.process.poll() is None
-    killed = psutil.Process(running.process.pid).children(recursive=True)
+    main = psutil.Process(running.process.pid)
+    while not running.server.data.with_name("data.new").joinpath("PG_VERSION").exists():
+        assert running.process.poll() is None, running.log
+        if running.server.data.exists():
+            break
+    main.suspend()  # What is there now stays: the new folder gets its final name from this process.
+    halfway = not running.server.data.exists()
+    makers = main.children(recursive=True)
     running.kill()
-    for process in killed:
-        process.kill()
-    psutil.wait_procs(killed, timeout=10)
-    assert not running.server.data.exists()
-    running.start()
-    assert not new.exists()
-    running.stop()
+    for process in makers:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(makers, timeout=10)
+    return running if halfway else None
 
 
 def test_preparing_twice_changes_nothing(server_folder: Path) -> None:

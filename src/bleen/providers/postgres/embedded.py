@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -230,7 +230,8 @@ def _clear_crash(server: Server) -> None:
     """
     survivors = [p for p in psutil.process_iter() if _works_in(p, server.data)]
     for process in survivors:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(survivors, timeout=5)
     for stale in (server.data / "postmaster.pid", server.socket.with_name(f"{server.socket.name}.lock"), server.socket):
         stale.unlink(missing_ok=True)
