@@ -10,10 +10,28 @@ from bleen.interfaces.cli.reference import command_reference, commands
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference"
 COMMANDS = dict(commands())
-PROMISED = (
-    "demo init up down status doctor validate schema deploy promote pause resume abort retry rollback history explain "
-    "logs instances scale"
-).split()
+PROMISED = [
+    "demo",
+    "init",
+    "up",
+    "down",
+    "status",
+    "doctor",
+    "validate",
+    "schema",
+    "deploy",
+    "promote",
+    "pause",
+    "resume",
+    "abort",
+    "retry",
+    "rollback",
+    "history",
+    "explain",
+    "logs",
+    "instances",
+    "scale",
+]
 
 
 def test_the_page_is_what_the_commands_say() -> None:

@@ -47,6 +47,8 @@ class ServiceView(View, frozen=True):
     """The latest rollouts, newest first."""
     at: datetime
     """The server's clock when it looked."""
+    silent: tuple[str, ...] = ()
+    """What did not answer: ``machines``, ``engine``. Of that, nothing is known."""
 
 
 class ServiceList(View, frozen=True):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from bleen.domain import views as ledger_views
-from bleen.domain.errors import NotFound
+from bleen.domain.errors import NotFound, Unreachable
 from bleen.domain.fleet import Fleet
 from bleen.domain.ledger import Entry, Query, RolloutStarted
 from bleen.domain.rollout import Observation, ReleaseRef
@@ -21,10 +21,16 @@ _MILESTONES = ("rollout-started", "settled", "finished")
 
 async def service_list(providers: Providers, environment: str) -> ServiceList:
     """Return every service of ``environment``, by name."""
-    entries, fleets = await asyncio.gather(_milestones(providers, environment), providers.fleets.observe())
-    names = sorted({e.service for e in entries} | {f.slot.service for f in fleets if f.slot.environment == environment})
+    entries, fleets = await asyncio.gather(_milestones(providers, environment), _fleets(providers, environment))
+    names = sorted({e.service for e in entries} | {f.slot.service for f in fleets or ()})
     views = [
-        _service(providers, environment, name, [e for e in entries if e.service == name], [f for f in fleets if _of(f, name)])
+        _service(
+            providers,
+            environment,
+            name,
+            [e for e in entries if e.service == name],
+            None if fleets is None else [f for f in fleets if f.slot.service == name],
+        )
         for name in names
     ]
     return ServiceList(environment=environment, services=tuple(await asyncio.gather(*views)))
@@ -32,7 +38,9 @@ async def service_list(providers: Providers, environment: str) -> ServiceList:
 
 async def service_view(providers: Providers, environment: str, service: str) -> ServiceView:
     """Return one service; NotFound."""
-    entries, fleets = await asyncio.gather(_milestones(providers, environment, service), providers.fleets.observe(service))
+    entries, fleets = await asyncio.gather(
+        _milestones(providers, environment, service), _fleets(providers, environment, service)
+    )
     if not entries and not fleets:
         raise unknown_service(environment, service)
     return await _service(providers, environment, service, entries, fleets)
@@ -90,38 +98,55 @@ def unknown_service(environment: str, service: str) -> NotFound:
     )
 
 
+async def _fleets(providers: Providers, environment: str, service: str = "") -> list[Fleet] | None:
+    """Return what the machines report; None where they do not answer."""
+    try:
+        return [f for f in await providers.fleets.observe(service) if f.slot.environment == environment]
+    except Unreachable:
+        return None
+
+
+async def _progress(providers: Providers, environment: str, service: str) -> Progress | Unreachable | None:
+    try:
+        return await providers.control.progress(environment, service)
+    except Unreachable as error:
+        return error
+
+
 async def _milestones(providers: Providers, environment: str, service: str = "") -> Sequence[Entry]:
     query = Query(environment=environment, service=service, kinds=_MILESTONES, limit=_MANY, newest=True)
     return await providers.ledger.read(query)
 
 
 async def _service(
-    providers: Providers, environment: str, service: str, entries: Sequence[Entry], fleets: Sequence[Fleet]
+    providers: Providers, environment: str, service: str, entries: Sequence[Entry], fleets: Sequence[Fleet] | None
 ) -> ServiceView:
     gateways, progress = await asyncio.gather(
         providers.gateway.observe(environment, service),
-        providers.control.progress(environment, service),
+        _progress(providers, environment, service),
     )
-    here = tuple(f for f in fleets if f.slot.environment == environment)
+    silent = [*(["machines"] if fleets is None else []), *(["engine"] if isinstance(progress, Unreachable) else [])]
+    known = None if isinstance(progress, Unreachable) else progress
     return ServiceView(
         environment=environment,
         service=service,
-        state=state_of(progress, here, gateways),
+        state=state_of(known, fleets, gateways),
         stable=_stable(entries),
         urls=_urls(providers, environment, service, entries),
-        fleets=here,
+        fleets=tuple(fleets or ()),
         gateways=tuple(gateways),
-        progress=progress,
+        progress=known,
         history=ledger_views.history(entries)[:_RECENT],
         at=providers.clock(),
+        silent=tuple(silent),
     )
 
 
-def state_of(progress: Progress | None, fleets: Sequence[Fleet], gateways: Sequence[GatewaySeen]) -> str:
+def state_of(progress: Progress | None, fleets: Sequence[Fleet] | None, gateways: Sequence[GatewaySeen]) -> str:
     """Return how a service is, in one word."""
     if progress is not None and progress.rollout.outcome is None:
         return "changing"
-    if not gateways or not all(g.answered for g in gateways):
+    if fleets is None or not gateways or not all(g.answered for g in gateways):
         return "unknown"
     serving = [f for f in fleets if any(_serves(g, f) for g in gateways)]
     if not serving or any(f.ready == 0 for f in serving):
@@ -150,7 +175,3 @@ def _urls(providers: Providers, environment: str, service: str, entries: Sequenc
     port = providers.own_port(environment, service)
     own = f"http://127.0.0.1:{port}" if port else ""
     return Urls(live=f"http://{host}{gate}", preview=f"http://preview.{host}{gate}", own=own)
-
-
-def _of(fleet: Fleet, service: str) -> bool:
-    return fleet.slot.service == service

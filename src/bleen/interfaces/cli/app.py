@@ -2,7 +2,9 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,7 +63,16 @@ def run(platform: Platform, arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough: `bleen logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        return tell(session, _bug(error))
     return code if isinstance(code, int) else 0
+
+
+def _bug(error: Exception) -> BleenError:
+    """Return ``error``, which is a mistake of ours, with the place where it happened. Exit code 1 has another meaning."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    why = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+    return BleenError("bleen itself failed", why=why, next="please report it, with what you typed")
 
 
 def _usage(session: Session, error: Exception, typed: list[str]) -> int:

@@ -49,6 +49,7 @@ def service_lines(view: ServiceView) -> list[Text]:
         lines.append(_fleet_line(view, fleet))
         lines += [_instance_line(i, view.at) for i in fleet.instances]
     lines += [_silent_line(g) for g in view.gateways if not g.answered]
+    lines += [Text(f"  no answer from the {part}: what is known of it is missing here", style="red") for part in view.silent]
     if view.progress is not None:
         lines += rollout_lines(view)
     elif view.history:
