@@ -1,6 +1,6 @@
 """YAML as a tree in which every value knows its line. YAML is known here and in ``syntax.py``, and nowhere else.
 
-The dialect is deliberately small: the scalars of YAML 1.2's core schema (``no`` is text, ``012`` is text), one document, no
+The dialect is deliberately small: the scalars of YAML 1.2's core schema (``no`` is text, ``1.10`` a number), one document, no
 anchors, no tags. A file that says one thing to a person says the same to Bleen, and nothing in it can grow when read.
 """
 
@@ -22,8 +22,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = re.compile(r"|~|null|Null|NULL")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT = re.compile(r"[-+]?[0-9]{1,400}")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +239,6 @@ def _value(event: Any) -> str | int | float | bool | None:
         return bool(_TRUE.fullmatch(text))
     if _INT.fullmatch(text):
         return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan")) if _FLOAT.fullmatch(text) else text

@@ -109,7 +109,8 @@ def _listens_where_it_must(at: _Places, service: Service) -> Iterator[Problem]:
     if not isinstance(service.image, Pypi | Npm):
         return
     said = " ".join(service.command)
-    missing = [name for name in ("address", "port") if f"{{{name}}}" not in said and f"BLEEN_{name.upper()}" not in said]
+    meant = {nearest(name, list(PLACEHOLDERS)) for name in re.findall(r"\{(\w+)\}", said)}
+    missing = [name for name in ("address", "port") if name not in meant and f"BLEEN_{name.upper()}" not in said]
     if missing:
         words = " and ".join(f"`{{{name}}}`" for name in missing)
         why = "each instance has an address of its own, and must listen there and nowhere else"

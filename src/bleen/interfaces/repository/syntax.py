@@ -51,6 +51,12 @@ _KNOWN = (
         True,
     ),
     _Complaint(
+        "did not find expected '-' indicator",
+        "a line without a dash in the middle of a list",
+        "each item of a list begins with `- `, all in the same column",
+        "`- item`",
+    ),
+    _Complaint(
         "block collection",
         "this line is indented unlike the ones beside it",
         "keys of one map, and items of one list, begin in the same column",
@@ -61,12 +67,6 @@ _KNOWN = (
         "text stands here where only a new key may",
         "a quoted text ended before it, or the line is indented wrongly",
         'quotes around the whole value: `"it\'s"`',
-    ),
-    _Complaint(
-        "did not find expected '-' indicator",
-        "a line without a dash in the middle of a list",
-        "each item of a list begins with `- `, all in the same column",
-        "`- item`",
     ),
     _Complaint("did not find expected node content", "a bracket or comma stands alone", "", "the value, or nothing"),
     _Complaint(

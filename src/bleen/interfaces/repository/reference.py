@@ -1,0 +1,146 @@
+"""The reference of the service file, written from its types.
+
+``python -m bleen.interfaces.repository.reference`` writes docs/reference/service-file.md; a test fails where the file differs.
+"""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from msgspec import NODEFAULT
+from msgspec import inspect as types
+
+from bleen.domain.duration import Duration
+from bleen.domain.service import Service
+from bleen.interfaces.repository.document import spell
+from bleen.interfaces.repository.schema import default_of, structs_of
+
+EXAMPLE = """\
+service: hello
+image:
+  type: directory
+  path: app
+command: [python, "{app}/server.py"]
+instances: 3
+health:
+  path: /healthz
+env:
+  DATABASE_URL: {secret: HELLO_DATABASE_URL}
+"""
+
+_INTRODUCTION = f"""\
+# The service file
+
+`applications/<name>/service.yaml` says what a service is made of, how it runs, and how it changes version. These ten lines are
+enough:
+
+```yaml
+{EXAMPLE}```
+
+`bleen validate` names every mistake with its line. `bleen schema service` prints the JSON Schema, for editors.
+
+- Unknown keys are refused. So are keys written twice, anchors, tags, tabs, files over 1 MiB and anything but UTF-8.
+- Values are read as YAML 1.2 reads them: `true` and `false` are the only truth values; `1.10` is a number, so a version is
+  written `"1.10"`.
+- A duration is a number with its unit, or several: `500ms`, `30s`, `10m`, `1h30m`, `2d`.
+- A path is relative to the folder of the service file, and stays inside the repository.
+- The program listens at `{{address}}` and `{{port}}`. It also finds `BLEEN_ADDRESS`, `BLEEN_PORT`, `BLEEN_SERVICE`,
+  `BLEEN_RELEASE`, `BLEEN_COLOUR`, `BLEEN_INSTANCE` and `BLEEN_FILES` in its environment.
+- `env` and `files` are part of the release, and go back with it. All `files` of a service are UTF-8 text, of 256 KiB in all.
+- A secret is named, never written: `{{secret: NAME}}`.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
+_TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
+
+
+def service_reference() -> str:
+    """Return the reference page: every key with its type, its default and its meaning."""
+    return "\n".join([_INTRODUCTION, *(_section(kind) for kind in structs_of(Service))])
+
+
+def write(page: Path) -> None:
+    """Write the reference to ``page``."""
+    page.write_text(service_reference(), encoding="utf-8")
+
+
+def _section(kind: types.StructType) -> str:
+    words = (inspect.getdoc(kind.cls) or "").replace("``", "`")
+    rows = [_TAG_ROW.format(tag=kind.tag)] if kind.tag is not None else []
+    rows += [_row(field) for field in kind.fields]
+    return "\n".join(
+        [f"## {_heading(kind)}", "", words, "", "| Key | Value | Default | Meaning |", "|---|---|---|---|", *rows, ""]
+    )
+
+
+def _heading(kind: types.StructType) -> str:
+    if kind.cls is Service:
+        return "The file"
+    return f"{_spaced(kind.cls.__name__)}" + (f" (`type: {kind.tag}`)" if kind.tag is not None else "")
+
+
+def _spaced(name: str) -> str:
+    """Return ``BlueGreen`` as ``Blue green``."""
+    return "".join(f" {c.lower()}" if c.isupper() and i else c for i, c in enumerate(name))
+
+
+def _anchor(kind: types.StructType) -> str:
+    """Return where Markdown puts the section of ``kind``."""
+    kept = "".join(c for c in _heading(kind).lower() if c.isalnum() or c in " -_")
+    return "#" + kept.replace(" ", "-")
+
+
+def _row(field: types.Field) -> str:
+    default = default_of(field)
+    stated = "required" if default is NODEFAULT else _stated(default)
+    said = _notes(field.type).get("description", "")
+    return f"| `{field.encode_name}` | {_value(field.type)} | {stated} | {_cell(said)} |"
+
+
+def _stated(default: Any) -> str:
+    if default is None or default in ("", (), [], {}):
+        return "none"
+    return "see there" if isinstance(default, dict) else f"`{spell(default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _notes(kind: types.Type) -> dict[str, Any]:
+    return (kind.extra_json_schema or {}) if isinstance(kind, types.Metadata) else {}
+
+
+def _value(kind: types.Type) -> str:
+    match kind:
+        case types.Metadata():
+            return _value(kind.type)
+        case types.UnionType():
+            return " or ".join(_value(one) for one in kind.types if not isinstance(one, types.NoneType))
+        case types.StructType():
+            return f"[{kind.tag or _spaced(kind.cls.__name__).lower()}]({_anchor(kind)})"
+        case types.VarTupleType():
+            return f"list of {_value(kind.item_type)}"
+        case types.DictType():
+            return f"names, each with {_value(kind.value_type)}"
+        case types.IntType():
+            return _span(kind)
+        case types.StrType():
+            return "text"
+        case types.BoolType():
+            return "`true` or `false`"
+        case types.CustomType(cls=cls) if cls is Duration:
+            return "duration"
+        case _:
+            raise NotImplementedError(f"the reference has no words for {kind}")
+
+
+def _span(kind: types.IntType) -> str:
+    if kind.le is not None:
+        return f"number from {kind.ge} to {kind.le}"
+    return f"number, at least {kind.ge}"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference/service-file.md"))
