@@ -9,6 +9,7 @@ import pytest
 from bleen.providers.envoy.backends import EnvoyBackends
 from bleen.providers.envoy.gateway import EnvoyGateway
 from tests.fixtures.envoy import EnvoyRun, Instances
+from tests.providers.envoy.world import World
 
 
 @pytest.fixture
@@ -45,3 +46,8 @@ def instances() -> Iterator[Instances]:
     running = Instances()
     yield running
     running.end()
+
+
+@pytest.fixture
+def world(envoy: EnvoyRun, gateway: EnvoyGateway, backends: EnvoyBackends, instances: Instances) -> World:
+    return World(envoy.place, gateway, backends, instances)

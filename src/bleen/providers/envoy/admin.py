@@ -146,7 +146,7 @@ class Admin:
         # No kept connection: one that Envoy's end would close under a question.
         limits = httpx.Limits(max_keepalive_connections=0)
         transport = httpx.AsyncHTTPTransport(uds=str(place.admin), limits=limits, verify=False)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=PATIENCE)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=PATIENCE, trust_env=False)
         self._routes = Glance(self.routes, place.routes)
         self._hosts = Glance(self.hosts, place.clusters)
 

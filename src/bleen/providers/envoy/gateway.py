@@ -84,8 +84,8 @@ class RouteTable:
 
     async def put(self, listing: Listing) -> None:
         """Write ``listing``, together with what else is waiting, and return when Envoy has it."""
-        await self._listen(listing.key)
         await self._rounds.put(listing)
+        await self._listen(listing.key)
 
     async def observe(self, environment: str, service: str) -> GatewaySeen:
         """Return what this Envoy has of the service."""
@@ -147,22 +147,19 @@ class RouteTable:
 
     async def _listen(self, key: str) -> None:
         name = f"service/{key}"
-        if name not in self._heard:
-            self._heard.update(await self._listening())
         if name in self._heard or key not in self._ports.all():
             return
         async with writing(self.place.listeners):
+            self._heard.update(await self.admin.listening())
+            if name not in self._heard:
+                await self._open(name)
 
-            async def has() -> str:
-                return "" if name in await self.admin.listening() else f"it does not listen on the port of {key}"
+    async def _open(self, name: str) -> None:
+        async def has() -> str:
+            self._heard.update(await self.admin.listening())
+            return "" if name in self._heard else f"{name} has no port"
 
-            await self._listeners.publish(listeners(self.place, self._ports.all(), str(time.time_ns())), has)
-
-    async def _listening(self) -> Sequence[str]:
-        try:
-            return await self.admin.listening()
-        except Unreachable:
-            return ()
+        await self._listeners.publish(listeners(self.place, self._ports.all(), str(time.time_ns())), has)
 
 
 def newest(*sources: Listings | None) -> dict[str, Listing]:

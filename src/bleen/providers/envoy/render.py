@@ -153,7 +153,7 @@ def _retries(retry_on: str) -> Json:
         "retry_on": retry_on,
         "num_retries": 3,
         "retry_host_predicate": [other_host],
-        "host_selection_retry_max_attempts": 8,
+        "host_selection_retry_max_attempts": 16,
         "retry_back_off": {"base_interval": "0.002s", "max_interval": "0.05s"},
     }
 
@@ -186,8 +186,8 @@ def _cluster(backend: Backend) -> Json:
         "type": "STATIC",
         "metadata": {"filter_metadata": {"bleen": plain(backend)}},
         "connect_timeout": "1s",
-        "lb_policy": "LEAST_REQUEST",  # a frozen instance gathers requests, and so gets fewer
-        "least_request_lb_config": {"choice_count": 3},
+        # Not the least busy: an instance that was just killed has no requests, so that retries would go there again.
+        "lb_policy": "ROUND_ROBIN",
         "load_assignment": {"cluster_name": backend.name, "endpoints": [{"lb_endpoints": _endpoints(backend)}]},
         "health_checks": [_health_check(backend)],
         # Else a healthy host that was removed keeps getting requests while it is being stopped.
