@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import structs
+
 from bleen.domain.check import CheckResult
 from bleen.domain.errors import NotFound, Transient
 from bleen.domain.fleet import Fleet, Instance
+from bleen.domain.ledger import Checked
 from bleen.domain.rollout import Outcome, Promoted, ReleaseRef
 from bleen.interfaces.cli.session import Session
 from bleen.interfaces.views import ServiceView, View
@@ -50,7 +53,6 @@ class Quest:
     """It goes back: that it was promoted before is not its end."""
     began: float = field(default_factory=time.monotonic)
     crashed: Instance | None = None
-    failed: CheckResult | None = None
     told: list[str] = field(default_factory=list)
 
 
@@ -69,7 +71,7 @@ def follow(session: Session, client: "Client", quest: Quest) -> Ending:
             ending = _ending(view, quest)
             show(view)
             if ending is not None:
-                return ending
+                return structs.replace(ending, failed_check=_failed_check(client, ending.rollout))
     raise AssertionError("unreachable: views never end")
 
 
@@ -95,9 +97,7 @@ def _ending(view: ServiceView | None, quest: Quest) -> Ending | None:
         return None
     progress = view.progress
     if progress is not None and _meant(quest, progress.rollout.id, progress.rollout.target.number):
-        rollout = progress.rollout
-        quest.rollout = rollout.id
-        quest.failed = rollout.failed_check() or quest.failed
+        quest.rollout = progress.rollout.id
         quest.crashed = _crashed(view.fleets, quest) or quest.crashed
     past = next((p for p in view.history if _meant(quest, p.id, p.target.number)), None)
     if past is None or past.outcome is None or (quest.returning and isinstance(past.outcome, Promoted)):
@@ -110,9 +110,15 @@ def _ending(view: ServiceView | None, quest: Quest) -> Ending | None:
         replaced=past.origin,
         outcome=past.outcome,
         seconds=time.monotonic() - quest.began if quest.returning else past.seconds,
-        failed_check=quest.failed,
         crashed=quest.crashed,
     )
+
+
+def _failed_check(client: "Client", rollout: str) -> CheckResult | None:
+    """Return the check that failed last, by the ledger: a rollout can end between two looks."""
+    events = [line.event for line in client.explain(rollout).lines]
+    results = [r for event in events if isinstance(event, Checked) for r in event.results]
+    return next((r for r in reversed(results) if not r.passed), None)
 
 
 def _meant(quest: Quest, rollout: str, release: int) -> bool:

@@ -1,0 +1,149 @@
+"""The command line as a process: quick to start, plain without a terminal, alive with one."""
+
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import time
+from fcntl import ioctl
+from pathlib import Path
+from termios import TIOCSWINSZ
+
+import pytest
+
+from bleen.interfaces.client import Client
+from tests.interfaces.conftest import Bleen, write_service
+from tests.interfaces.estate import TOKEN, Estate
+
+ENTRY = (sys.executable, "-m", "tests.interfaces.entry")
+HEAVY = ("litestar", "uvicorn", "temporalio", "psycopg", "rich", "yaml", "aiohttp", "pygments")
+
+
+@pytest.fixture
+def environment(estate: Estate) -> dict[str, str]:
+    """The environment of a process that speaks to the platform of the test."""
+    root = str(Path(__file__).parents[2])
+    return os.environ | {
+        "BLEEN_SERVER": estate.address,
+        "BLEEN_TOKEN": TOKEN,
+        "PYTHONPATH": root,
+        "TERM": "xterm",
+        "COLUMNS": "80",
+        "PYTHONASYNCIODEBUG": "0",
+    }
+
+
+def loaded(code: str) -> set[str]:
+    """Return the heavy packages that are loaded after ``code``."""
+    found = f"{code}\nimport sys\nprint(*(m for m in {HEAVY!r} if m in sys.modules), file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stderr.split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """Typing `bleen --help` costs an interpreter and Typer."""
+    code = "from bleen.interfaces.cli.app import run\nimport typing\nrun(type('P', (), {'settings': None})(), ['--help'])"
+    assert loaded(code) == set()
+
+
+def test_the_client_loads_no_server() -> None:
+    """`bleen rollback` is typed in a hurry: what it needs until the answer is in stays small."""
+    code = "import bleen.interfaces.client, bleen.interfaces.cli.steer, bleen.interfaces.views, bleen.domain.command"
+    assert loaded(code) == set()
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_pipe_gets_plain_lines(environment: dict[str, str]) -> None:
+    """No escape sequence, a line for each change."""
+    ended = subprocess.run([*ENTRY, "deploy", "hello"], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert "\x1b" not in ended.stdout
+    assert "done: r1 (1.0.0) serves hello" in ended.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error(environment: dict[str, str], bleen: Bleen, repository: Path) -> None:
+    """`bleen explain hello | head -1` prints no traceback."""
+    bleen("deploy", "hello")
+    command = " ".join([*ENTRY, "explain", "hello", "|", "head", "-1"])
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ended.stderr == ""
+    assert len(ended.stdout.splitlines()) == 1
+
+
+def test_ctrl_c_ends_watching_and_nothing_else(
+    environment: dict[str, str], bleen: Bleen, client: Client, repository: Path
+) -> None:
+    """A terminal gets a live tree; Ctrl-C ends it, and the service still serves."""
+    bleen("deploy", "hello")
+    process, screen = in_terminal(["status", "hello", "--watch"], environment)
+    try:
+        seen = read_until(screen, "hello-blue-r1-2")
+        assert "\x1b[" in seen
+        assert "100 %" in seen
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) in (0, 130)
+    finally:
+        process.kill()
+        os.close(screen)
+    assert client.service("dev", "hello").state == "serving"
+
+
+def test_ctrl_c_leaves_a_deployment_running(
+    environment: dict[str, str], bleen: Bleen, client: Client, repository: Path
+) -> None:
+    """It says how to watch it, and the rollout goes on."""
+    bleen("deploy", "hello")
+    write_service(repository, version="2.0.0", more="  auto_promote: false\n")
+    process, screen = in_terminal(["deploy", "hello"], environment)
+    try:
+        read_until(screen, "ask a person")
+        process.send_signal(signal.SIGINT)
+        assert "bleen status hello --watch" in read_until(screen, "--watch")
+        assert process.wait(10) == 130
+    finally:
+        process.kill()
+        os.close(screen)
+    progress = client.service("dev", "hello").progress
+    assert progress is not None and progress.rollout.outcome is None
+
+
+def test_logs_are_followed_line_by_line(environment: dict[str, str], bleen: Bleen, repository: Path) -> None:
+    """With --json, each line is an object."""
+    bleen("deploy", "hello")
+    ended = subprocess.run([*ENTRY, "logs", "hello", "--json"], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert all(json.loads(line)["instance"].startswith("hello-") for line in ended.stdout.splitlines())
+
+
+def test_completion_knows_the_services_of_the_repository(environment: dict[str, str], repository: Path) -> None:
+    """Without a server."""
+    write_service(repository, name="helium")
+    asked = environment | {"_BLEEN_COMPLETE": "complete_bash", "COMP_WORDS": "bleen deploy hel", "COMP_CWORD": "2"}
+    ended = subprocess.run(ENTRY, env=asked, capture_output=True, text=True, timeout=60)
+    assert ended.stdout.split() == ["helium", "hello"]
+
+
+def in_terminal(words: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a command in a terminal of 80 columns; return it and the terminal's other end."""
+    screen, terminal = pty.openpty()
+    ioctl(terminal, TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    process = subprocess.Popen(
+        [*ENTRY, *words], env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    )
+    os.close(terminal)
+    return process, screen
+
+
+def read_until(screen: int, words: str) -> str:
+    """Return what the terminal showed up to ``words``."""
+    seen, deadline = "", time.monotonic() + 20
+    while words not in seen:
+        assert time.monotonic() < deadline, seen
+        seen += os.read(screen, 4096).decode(errors="replace")
+    return seen
