@@ -1,14 +1,20 @@
 """Fleets of the host agent: growing, shrinking, ending, with nobody's request lost."""
 
 import asyncio
+import os
+import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from bleen.domain.errors import Conflict, ImageRejected, InvalidInput, LawBroken
+from bleen.domain.codec import decode
+from bleen.domain.errors import Conflict, ImageRejected, InvalidInput, LawBroken, StorageFull
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.local.images import LocalImages
-from tests.providers.local.world import BLUE, World, fleet, get, ready, until
+from bleen.providers.local.instance import InstanceRecord
+from tests.providers.local.world import BLUE, GREEN, World, fleet, get, ready, until
 
 
 async def test_scaling_out_keeps_what_runs(world: World) -> None:
@@ -136,7 +142,53 @@ async def test_a_gateway_that_is_away_stops_no_fleet(world: World) -> None:
     await agent.launch(world.order(1))
     (instance,) = await ready(agent, 1)
     await until(lambda: world.endpoints() == [instance.address], "the gateway has it")
-    assert await asyncio.gather(agent.launch(world.order(1)), agent.launch(world.order(1))) == [None, None]
+    world.gateways.regions["local"].answers = False
+    await agent.launch(world.order(2))
+    await ready(agent, 2)
+    os.kill(instance.pid, signal.SIGKILL)
+
+    async def replaced() -> bool:
+        return (await fleet(agent)).instances[0].restarts == 1
+
+    await until(replaced, "it is replaced all the same")
+    instances = await ready(agent, 2)
+    world.gateways.regions["local"].answers = True
+    await until(lambda: world.endpoints() == [i.address for i in instances], "the gateway has both")
+
+
+async def test_a_full_disk_refuses_a_launch_and_leaves_what_runs(small_world: World) -> None:
+    """Instances go on, and even crash and come back; what could not be written is written when there is room."""
+    agent = await small_world.agent()
+    await agent.launch(small_world.order(1))
+    (first,) = await ready(agent, 1)
+    ballast = small_world.home / "ballast"
+    fill(ballast)
+    with pytest.raises(StorageFull):
+        await agent.launch(small_world.order(1, slot=GREEN, release=2, files={"large": "x" * 100_000}))
+    with pytest.raises(StorageFull):
+        await agent.launch(small_world.order(2))
+    assert await ready(agent, 1) == [first]
+    os.kill(first.pid, signal.SIGKILL)
+
+    async def replaced() -> bool:
+        return (await fleet(agent)).instances[0].restarts == 1
+
+    await until(replaced, "its end is noticed")
+    (again,) = await ready(agent, 1)
+    (record,) = (small_world.home / "fleets").rglob("instances/1.json")
+    assert decode(record.read_bytes(), InstanceRecord).restarts == 0
+    ballast.unlink()
+    await until(lambda: decode(record.read_bytes(), InstanceRecord).restarts == 1, "the record is written")
+    await agent.abandon()
+    assert (await ready(await small_world.agent(), 1))[0].pid == again.pid
+    agent.stopped.set()
+
+
+def fill(path: Path) -> None:
+    """Leave no room on the disk of ``path``."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
 
 
 async def test_logs_are_kept_with_the_time_at_which_they_were_seen(world: World) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
+from msgspec import structs
 
 from bleen.domain.duration import seconds
 from bleen.domain.fleet import Fleet, FleetOrder, Instance, Isolation, Slot
@@ -24,6 +25,7 @@ from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, Memory
 
 APP = Path(__file__).parent / "app"
 BLUE = Slot(environment="dev", region="local", service="hello", colour=Colour.BLUE)
+GREEN = structs.replace(BLUE, colour=Colour.GREEN)
 BACKOFF = Backoff(first=0.2, longest=1.0, forgiven_after=60.0)
 PATIENCE = 20.0
 
@@ -59,13 +61,18 @@ class World:
         self.port = free_port()
         self.agents: list[Agent] = []
 
-    async def agent(self, *parts: Part) -> Agent:
-        """Return a new agent that has begun."""
+    def make(self, *parts: Part) -> Agent:
+        """Return a new agent."""
         images, secrets = LocalImages(self.home), FolderSecrets(self.home)
         machine = Machine(home=self.home, images=images, secrets=secrets, level=self.level, backoff=BACKOFF)
         backends = {"local": MemoryBackends(self.gateways)}
         agent = Agent(machine, backends, PartRunner(parts, self.home, machine.shelf, BACKOFF))
         self.agents.append(agent)
+        return agent
+
+    async def agent(self, *parts: Part) -> Agent:
+        """Return a new agent that has begun."""
+        agent = self.make(*parts)
         await agent.begin()
         return agent
 

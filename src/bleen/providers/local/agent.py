@@ -179,7 +179,7 @@ class Agent:
 
     async def _lines(self, logs: list[Log], lines: int, service: str, instance: str) -> AsyncIterator[LogLine]:
         offsets = {log.instance: log.end() for log in logs}
-        for line in merge(logs, lines):
+        for line in merge(logs, lines, offsets if service else None):
             yield line
         if service:
             async for line in follow_logs(lambda: self._logs_of(service, instance), offsets):

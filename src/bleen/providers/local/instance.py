@@ -304,6 +304,7 @@ class LocalInstance:
         await self._rest()
         if self._process is not None:
             self._process.forget()
+            self._process = None
 
     async def _rest(self) -> None:
         """No longer start or watch anything."""

@@ -8,9 +8,10 @@ instance writes within the microseconds between the two is lost.
 
 import asyncio
 import heapq
+import re
 import struct
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,17 +74,17 @@ class Log:
             lines = [line.text for line in _last_lines(self.older, self.instance, count - len(lines))] + lines
         return lines
 
-    def read(self, count: int) -> list[LogLine]:
-        """Return the last ``count`` lines with their times."""
-        lines = _last_lines(self.path, self.instance, count)
+    def read(self, count: int, *, until: int | None = None) -> list[LogLine]:
+        """Return the last ``count`` lines with their times; of the current file only what is before byte ``until``."""
+        lines = _last_lines(self.path, self.instance, count, until=until)
         if len(lines) < count:
             lines = _last_lines(self.older, self.instance, count - len(lines)) + lines
         return lines
 
     def end(self) -> int:
         """Return the offset behind the last whole line, where following begins."""
-        with_tail = _tail_bytes(self.path, 1, 0)
-        return self.size() - (len(with_tail[1]) if with_tail[1] and not with_tail[1].endswith(b"\n") else 0)
+        start, data = _tail_bytes(self.path, 1, 0)
+        return start + data.rfind(b"\n") + 1
 
     def after(self, offset: int) -> tuple[list[LogLine], int]:
         """Return the whole lines after ``offset`` and the offset behind them."""
@@ -103,11 +104,11 @@ def _index(path: Path) -> Path:
     return path.with_name(f".{path.name}.times")
 
 
-def _tail_bytes(path: Path, count: int, since: int) -> tuple[int, bytes]:
+def _tail_bytes(path: Path, count: int, since: int, until: int | None = None) -> tuple[int, bytes]:
     """Return an offset and the bytes from there to the end, which hold at least the last ``count`` lines."""
     try:
         with path.open("rb") as file:
-            end = file.seek(0, 2)
+            end = file.seek(0, 2) if until is None else until
             start, data = end, b""
             while start > since and data.count(b"\n") <= count:
                 step = min(_BLOCK, start - since)
@@ -119,8 +120,8 @@ def _tail_bytes(path: Path, count: int, since: int) -> tuple[int, bytes]:
         return 0, b""
 
 
-def _last_lines(path: Path, instance: str, count: int, since: int = 0) -> list[LogLine]:
-    start, data = _tail_bytes(path, count, since)
+def _last_lines(path: Path, instance: str, count: int, since: int = 0, until: int | None = None) -> list[LogLine]:
+    start, data = _tail_bytes(path, count, since, until)
     return list(_stamp(path, instance, data, start))[-count:] if count > 0 else []
 
 
@@ -132,7 +133,7 @@ def _stamp(path: Path, instance: str, data: bytes, offset: int) -> Iterator[LogL
         marks = []
     ends = [end for end, _ in marks]
     now = datetime.now(UTC)
-    for line in data.splitlines(keepends=True):
+    for line in re.findall(rb"[^\n]*\n|[^\n]+\Z", data):
         found = bisect_right(ends, offset)
         at = datetime.fromtimestamp(marks[found][1], UTC) if found < len(marks) else now
         yield LogLine(instance=instance, at=at, text=line.decode(errors="replace").rstrip("\r\n"))
@@ -144,9 +145,10 @@ def _whole_marks(data: bytes) -> bytes:
     return data[: len(data) // _MARK.size * _MARK.size]
 
 
-def merge(logs: Sequence[Log], count: int) -> list[LogLine]:
-    """Return the last ``count`` lines of each log, in order of time."""
-    return list(heapq.merge(*(log.read(count) for log in logs), key=lambda line: line.at))
+def merge(logs: Sequence[Log], count: int, until: Mapping[str, int] | None = None) -> list[LogLine]:
+    """Return the last ``count`` lines of each log, in order of time; ``until`` as in `Log.read`, by instance."""
+    ends = until or {}
+    return list(heapq.merge(*(log.read(count, until=ends.get(log.instance)) for log in logs), key=lambda line: line.at))
 
 
 async def follow(current: Callable[[], Sequence[Log]], offsets: dict[str, int]) -> AsyncIterator[LogLine]:

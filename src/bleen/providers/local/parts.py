@@ -227,6 +227,7 @@ class RunningPart:
         await self._rest()
         if self._process is not None:
             self._process.forget()
+            self._process = None
 
     async def _rest(self) -> None:
         if self._task is not None:

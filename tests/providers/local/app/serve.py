@@ -1,4 +1,5 @@
-"""The application under test: serves its own address, and misbehaves as $MISBEHAVE says or as it is asked."""
+"""The application under test: answers with its name, and misbehaves as $MISBEHAVE says or as it is asked."""
+# ruff: noqa: ASYNC220, ASYNC230, PTH118, PTH123, PTH208, T201 -- as short as the programs that people run
 
 import asyncio
 import os
