@@ -109,13 +109,18 @@ def _check_private(runtime: Path) -> None:
         )
 
 
+def read_ports(settings: Settings) -> Ports:
+    """Return the ports that were chosen for the home; 0 where none was yet."""
+    try:
+        ports: Ports = decode((settings.path / "ports.json").read_bytes(), Ports)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return Ports(gateway=0, api=0)
+    return ports
+
+
 def _choose_ports(settings: Settings) -> Ports:
     """Return the ports that were asked for; for 0 what was chosen before, or a free one."""
-    path, asked = settings.path / "ports.json", settings.ports
-    try:
-        before: Ports = decode(path.read_bytes(), Ports)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        before = Ports(gateway=0, api=0)
+    path, asked, before = settings.path / "ports.json", settings.ports, read_ports(settings)
     names = ("gateway", "api", "engine", "engine_http")
     chosen = {name: getattr(asked, name) or getattr(before, name) or free_port() for name in names}
     ports = structs.replace(asked, **chosen)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bleen.app.home import environment_of, make_home, no_platform, read_address, read_token
+from bleen.app.home import environment_of, make_home, no_platform, read_address, read_ports, read_token
 from bleen.domain.errors import PortTaken, StartFailed, Unreachable
 from bleen.interfaces.platform import Finding, Server
-from bleen.settings import Settings
+from bleen.settings import Ports, Settings
 
 if TYPE_CHECKING:
     from bleen.providers.local.parts import PartSeen
@@ -36,6 +36,10 @@ class LocalPlatform:
         if not (Path(self.settings.runtime) / "agent.sock").exists():
             raise no_platform(self.settings)
         return server
+
+    def ports(self) -> Ports:
+        """Return the ports that the platform has."""
+        return read_ports(self.settings)
 
     def up(self, *, foreground: bool = False) -> Server:
         """Start what does not run, and return when it is ready; with ``foreground``, when it was stopped."""

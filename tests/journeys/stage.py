@@ -1,0 +1,195 @@
+"""A real platform, and the words in which journeys are told: given a service, when it is deployed, then ..."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from bleen.app.platform import LocalPlatform
+from bleen.domain.codec import convert
+from bleen.domain.command import Command
+from bleen.domain.errors import BleenError, NotFound
+from bleen.domain.fleet import Instance
+from bleen.domain.release import Runtime
+from bleen.domain.rollout import Rollout
+from bleen.domain.service import Service
+from bleen.domain.traffic import Colour
+from bleen.domain.views import RolloutSummary
+from bleen.interfaces.client import Client
+from bleen.interfaces.views import GoBackOrder, RetryOrder, RollbackResult, ServiceView
+from bleen.workflows.messages import DeployRequest, DeployResult, Started
+
+T = TypeVar("T")
+APP = Path(__file__).parent / "app"
+
+
+@dataclass
+class Stage:
+    """One platform that many journeys share; each plays with services of its own."""
+
+    platform: LocalPlatform
+    client: Client
+
+    @property
+    def gateway(self) -> str:
+        return f"http://127.0.0.1:{self.platform.ports().gateway}"
+
+    @property
+    def home(self) -> Path:
+        return self.platform.settings.path
+
+    def given(self, name: str, **strategy: object) -> "Play":
+        """Return a service called ``name`` that is not deployed yet."""
+        return Play(self, name, dict(strategy))
+
+    def pid(self, part: str) -> int:
+        """Return the process of a part."""
+        return next(p.pid for p in self.client.platform().parts if p.name == part)
+
+
+@dataclass
+class Play:
+    """One service, and what is done to it."""
+
+    stage: Stage
+    name: str
+    strategy: dict[str, object]
+    instances: int = 2
+    words: int = 0
+    extra: dict[str, object] = field(default_factory=dict)
+
+    # ---- when ----
+
+    def deploy(self, fail: str = "", *, words: str = "", **env: str) -> RolloutSummary:
+        """Deploy a new release, told by its environment how to misbehave; return its rollout, settled."""
+        return self.settled(self.begin(fail, words=words, **env))
+
+    def begin(self, fail: str = "", *, words: str = "", **env: str) -> int:
+        """Deploy, and return the release as soon as its own rollout is under way."""
+        self.words += 1
+        started = self.submit({"FAIL": fail, "WORDS": words or str(self.words), **env})
+        assert isinstance(started, Started), started
+        number = started.release.number
+        self.until(lambda: (h := self.view().history) and h[0].target.number == number, f"the rollout to r{number}")
+        return number
+
+    def submit(self, env: dict[str, object]) -> DeployResult:
+        """Ask for a deployment, and return the answer."""
+        spec = self.spec(env)
+        runtime = Runtime(command=spec.command, health=spec.health, stop=spec.stop, env=spec.env)
+        request = DeployRequest(environment="dev", spec=spec, runtime=runtime, folder=str(APP.parent), by="ada")
+        return self.stage.client.deploy(request)
+
+    def spec(self, env: dict[str, object]) -> Service:
+        """Return the service file of this play."""
+        plain = {
+            "service": self.name,
+            "image": {"type": "directory", "path": "app"},
+            "command": ["python3", "{app}/server.py", "{address}", "{port}"],
+            "health": {"path": "/healthz", "interval": "200ms", "start_grace": "5s"},
+            "stop": {"drain": "3s", "kill_after": "1s"},
+            "instances": self.instances,
+            "env": env,
+            "strategy": {"type": "blue-green", "abort_delay": "200ms", **self.strategy},
+            **self.extra,
+        }
+        spec: Service = convert(plain, Service)
+        return spec
+
+    def tell(self, command: Command) -> Rollout:
+        """Give a command to the rollout under way."""
+        return self.stage.client.command("dev", self.name, command)
+
+    def rollback(self, to: int | None = None) -> RollbackResult:
+        """Go back."""
+        return self.stage.client.rollback("dev", self.name, GoBackOrder("ada", to))
+
+    def retry(self) -> None:
+        """Try the last release again."""
+        self.stage.client.retry("dev", self.name, RetryOrder("ada"))
+
+    def kill(self, colour: Colour, sig: signal.Signals = signal.SIGKILL, *, count: int = 99) -> None:
+        """Send a signal to the instances of a colour."""
+        for instance in self.fleet(colour)[:count]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(instance.pid, sig)
+
+    # ---- then ----
+
+    def view(self) -> ServiceView:
+        """Return the service as it is now."""
+        return self.stage.client.service("dev", self.name)
+
+    def rollout(self) -> Rollout:
+        """Return the rollout under way."""
+        return self.until(lambda: (p := self.view().progress) and p.rollout, "a rollout under way")
+
+    def settled(self, release: int | None = None) -> RolloutSummary:
+        """Wait for the latest rollout, or that to ``release``, to settle, and return it."""
+
+        def latest() -> RolloutSummary | None:
+            last = self.view().history[0]
+            return last if last.outcome and release in (None, last.target.number) else None
+
+        return self.until(latest, "an outcome", seconds=60)
+
+    def ended(self) -> None:
+        """Wait until nothing is under way."""
+        self.until(lambda: self.view().progress is None, "the end of the rollout", seconds=60)
+
+    def fleet(self, colour: Colour) -> tuple[Instance, ...]:
+        """Return the instances of a colour."""
+        return next((f.instances for f in self.view().fleets if f.slot.colour is colour), ())
+
+    def fleets(self) -> dict[str, int]:
+        """Return the releases that run, and how many instances each has."""
+        return {f"r{f.release}": len(f.instances) for f in self.view().fleets}
+
+    def step(self, kind: str) -> Rollout:
+        """Wait until the rollout is at a step of that kind."""
+        return self.until(lambda: type((r := self.rollout()).current).__name__ == kind and r, f"the step {kind}")
+
+    def decision(self, kind: str) -> None:
+        """Wait until the last decision is of that kind."""
+        self.until(lambda: (p := self.view().progress) and type(p.decision).__name__ == kind, f"the decision {kind}")
+
+    def get(self, path: str = "/", *, host: str = "", **headers: str) -> httpx.Response:
+        """Ask the service through the gateway."""
+        name = host or f"{self.name}.localhost"
+        return httpx.get(f"{self.stage.gateway}{path}", headers={"host": name, **headers}, timeout=10)
+
+    def answers(self, count: int = 20) -> set[str]:
+        """Return the releases that answer now."""
+        return {self.get().headers.get("x-bleen-release", str(self.get().status_code)) for _ in range(count)}
+
+    def until(self, question: Callable[[], T | bool | None], what: str, *, seconds: float = 30) -> T:
+        """Ask until the answer is true; fail with what was hoped for and what there is."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(NotFound):
+                answer = question()
+                if answer:
+                    return answer  # type: ignore[return-value]
+            time.sleep(0.05)
+        raise AssertionError(f"{self.name}: {what} did not come in {seconds:g} s; there is {self._state()}")
+
+    def _state(self) -> object:
+        with contextlib.suppress(BleenError):
+            view = self.view()
+            return view.progress, view.fleets, view.history[:1]
+        return "nothing"
+
+
+def open_stage(platform: LocalPlatform) -> Iterator[Stage]:
+    """Start ``platform``, yield it as a stage, and end it with nothing left."""
+    with Client(platform.up()) as client:
+        try:
+            yield Stage(platform, client)
+        finally:
+            platform.down()
