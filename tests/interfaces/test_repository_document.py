@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bleen.domain.service import Service
 from bleen.interfaces.repository.document import DEEPEST, LARGEST, parse_document, plain_value, read_document
 from bleen.interfaces.repository.problem import render
+from bleen.interfaces.repository.shape import mismatches
 
 # What is written; the line of the problem; words of what is said; words of what to write.
 BROKEN = {
@@ -81,3 +85,22 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     """A folder in the place of a file is a problem, not a traceback."""
     problem, *_ = read_document(tmp_path).problems
     assert "cannot be read: is a directory" in problem.what
+
+
+_PIECES = st.sampled_from(
+    ["a", ":", " ", "\n", "  ", "-", "- ", "[", "]", "{", "}", ",", "'", '"', "#", "&x", "*x", "!", "|",
+     ">", "?", "%", "@", "\t", "---\n",
+     "...", "0x1", "1e9", "\\", "\r", "\x85", "é", "\x00", "<<", "{port}", "~", ".nan", "012"]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_PIECES, max_size=25).map("".join).map(str.encode) | st.binary(max_size=40))
+def test_any_bytes_are_either_read_or_explained(data: bytes) -> None:
+    """Nothing that a file can hold is a traceback, and nothing is silently no file."""
+    document = parse_document(data, "f")
+    assert document.root is not None or document.problems
+    for problem in document.problems:
+        assert problem.what
+        assert 0 <= problem.line <= max(1, len(data.decode("utf-8-sig", errors="replace").splitlines()))
+    mismatches(document, Service)

@@ -93,8 +93,14 @@ def syntax_problem(error: yaml.YAMLError, file: str, text: str) -> Problem:
     for known in _KNOWN:
         if known.said in said:
             at: Any = error.context_mark if known.at_opening and error.context_mark else mark
-            return Problem(file, at.line + 1, at.column + 1, known.what, known.why, known.instead)
-    return Problem(file, mark.line + 1, mark.column + 1, "this is not YAML", said.strip())
+            return Problem(file, _line(at, text), at.column + 1, known.what, known.why, known.instead)
+    return Problem(file, _line(mark, text), mark.column + 1, "this is not YAML", said.strip())
+
+
+def _line(mark: Any, text: str) -> int:
+    """Return the line of ``mark``: the last one where the scanner gave up beyond it."""
+    line: int = mark.line + 1
+    return min(line, max(1, len(text.splitlines())))
 
 
 def _said(error: yaml.MarkedYAMLError, written: str) -> str:
