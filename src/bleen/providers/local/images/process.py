@@ -42,16 +42,7 @@ async def run(shell: Shell, command: Sequence[str], *, say: bytes = b"", env: Ma
 
     StorageFull where it found the disk full; BuildFailed after the time-out.
     """
-    child = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=shell.folder,
-        env={**shell.environ, **(env or {})},
-        start_new_session=True,
-        pass_fds=(shell.lock,),
-    )
+    child = await _start(shell, command, env or {})
     try:
         async with asyncio.timeout(shell.timeout):
             out, err = await child.communicate(say)
@@ -65,6 +56,32 @@ async def run(shell: Shell, command: Sequence[str], *, say: bytes = b"", env: Ma
     if ended.code and says_no_room(ended.words):
         raise no_room(Path(shell.folder), last_lines(ended.words, 3))
     return ended
+
+
+async def _start(shell: Shell, command: Sequence[str], env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Start the tool in a group of its own.
+
+    Who is cancelled meanwhile ends the whole group: asyncio alone would leave the tool's children running.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=shell.folder,
+            env={**shell.environ, **env},
+            start_new_session=True,
+            pass_fds=(shell.lock,),
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        if starting.exception() is None:
+            await _end(starting.result())
+        raise
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
