@@ -242,7 +242,7 @@ def quick(*, warm: str = "0s", abort_delay: str = "0s", auto_promote: bool = Tru
     )
 
 
-async def eventually(ask: Callable[[], Awaitable[T | None]], what: str, *, deadline: float = 20.0) -> T:
+async def eventually(ask: Callable[[], Awaitable[T | None]], what: str, *, deadline: float = 20.0, pause: float = 0.01) -> T:
     """Return the first answer that is one; fail after ``deadline`` seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + deadline
@@ -251,4 +251,4 @@ async def eventually(ask: Callable[[], Awaitable[T | None]], what: str, *, deadl
         if answer:
             return answer
         assert loop.time() < until, f"not within {deadline} s: {what}"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)

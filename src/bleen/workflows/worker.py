@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -42,9 +44,16 @@ class _OneLine(ActivityInboundInterceptor):
             _log.warning("%s of %s, attempt %s: %s", info.activity_type, info.workflow_id, info.attempt, error)
             raise to_failure_error(error) from None
         except asyncio.CancelledError:
-            if activity.is_worker_shutdown():
-                raise to_failure_error(Unreachable("its controller was stopped")) from None
-            raise
+            details = activity.cancellation_details()
+            if details is None or details.cancel_requested:
+                raise
+            # Its controller stops, or its workflow is over: nothing that ought to be logged as a fault.
+            raise to_failure_error(Unreachable(f"{activity.info().activity_type} was cut off")) from None
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Return what runs workflows, and refuses them clocks, chance and the outside."""
+    return SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
 def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> Worker:
@@ -54,7 +63,7 @@ def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> W
         task_queue=task_queue,
         workflows=list(WORKFLOWS),
         activities=_activities(client, world, task_queue),
-        workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)),
+        workflow_runner=sandbox(),
         interceptors=[OneLine()],
         # Every waiting rollout holds one slot: its watch.
         max_concurrent_activities=2000,
@@ -70,7 +79,17 @@ def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> W
 async def run_worker(client: Client, world: World, stop: asyncio.Event, task_queue: str = TASK_QUEUE) -> None:
     """Work until ``stop`` is set; what was under way is taken up by the next worker."""
     async with make_worker(client, world, task_queue):
+        await take_over(client, task_queue)
         await stop.wait()
+
+
+async def take_over(client: Client, task_queue: str) -> None:
+    """Tell the engine not to wait for the worker that had the running rollouts before: it may be dead."""
+    query = f"ExecutionStatus = 'Running' AND TaskQueue = '{task_queue}'"
+    async for running in client.list_workflows(query):
+        execution = WorkflowExecution(workflow_id=running.id, run_id=running.run_id)
+        request = ResetStickyTaskQueueRequest(namespace=client.namespace, execution=execution)
+        await client.workflow_service.reset_sticky_task_queue(request)
 
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:

@@ -1,0 +1,36 @@
+"""Rollouts that an earlier version began can be taken over by this one."""
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from bleen.workflows.converter import DATA_CONVERTER
+from bleen.workflows.worker import WORKFLOWS, sandbox
+from tests.workflows.record import HISTORIES, STORIES, record
+from tests.workflows.stage import Stage
+
+GOLDEN = {path.stem: path.read_text() for path in sorted(HISTORIES.glob("*.json"))}
+
+
+def replayer() -> Replayer:
+    """Return what runs this version's workflows on a history of another."""
+    return Replayer(workflows=list(WORKFLOWS), data_converter=DATA_CONVERTER, workflow_runner=sandbox())
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+async def test_a_golden_history_replays(name: str) -> None:
+    """Every command of the history is what this version would say, too."""
+    await replayer().replay_workflow(WorkflowHistory.from_json("rollout/dev/hello", GOLDEN[name]))
+
+
+def test_every_story_has_a_golden_history() -> None:
+    """Recorded with ``python -m tests.workflows.record``."""
+    assert {name.rsplit("-", 1)[0] for name in GOLDEN} == {story.__name__ for story in STORIES}
+
+
+async def test_what_is_recorded_now_replays(stage: Stage) -> None:
+    """The workflow is deterministic to begin with."""
+    histories = await record(stage, STORIES[0])
+    assert histories
+    for history in histories.values():
+        await replayer().replay_workflow(history)
