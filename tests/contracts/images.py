@@ -16,8 +16,11 @@ NOWHERE = f"sha256:{0:064x}"
 class ImagesBench(Protocol):
     """A provider, and what the kit needs around it."""
 
-    images: Images
-    folder: Path
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def folder(self) -> Path: ...
 
     def source(self, number: int) -> Source:
         """Return a source that can be built; each number has content of its own."""

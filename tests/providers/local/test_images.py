@@ -147,6 +147,7 @@ async def test_a_tree_that_is_gone_is_rejected_and_mended(bench: LocalBench) -> 
     """Also by a tree that is not there any more the image is not what it was."""
     image = await build(bench, 1)
     tree = bench.images.tree(image.digest)
+    tree.chmod(0o755)
     tree.rename(bench.folder / "elsewhere")
     with pytest.raises(ImageRejected, match="gone"):
         await bench.images.verify(image.digest)

@@ -6,6 +6,7 @@ import stat
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,12 @@ def bench(tmp_path: Path) -> LocalBench:
     return local_bench(tmp_path)
 
 
+def open_tar(path: Path, mode: Any) -> tarfile.TarFile:
+    return tarfile.open(path, mode)
+
+
 def make_tar(path: Path, *members: tarfile.TarInfo, content: bytes = b"hello\n", mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+    with open_tar(path, mode) as archive:
         for member in members:
             member.size = len(content) if member.isreg() else 0
             archive.addfile(member, io.BytesIO(content) if member.isreg() else None)
@@ -57,7 +62,7 @@ async def test_every_format_makes_the_image_of_the_folder(bench: LocalBench, end
             for path in app.iterdir():
                 zipped.write(path, path.name)
     else:
-        with tarfile.open(archive, f"w:{ending.partition('.')[2]}") as tarred:
+        with open_tar(archive, f"w:{ending.partition('.')[2]}") as tarred:
             tarred.add(app, ".")
     packed = await bench.images.build("hello", Archive(archive.name, digest=hash_file(archive)), bench.folder)
     folder = await bench.images.build("hello", Directory("app"), bench.folder)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from bleen.domain.errors import BuildFailed, InvalidInput
 from bleen.domain.image import Image, Pypi
 from bleen.providers.local.images import LocalImages
+from bleen.providers.local.images.environment import base_python
 from tests.providers.local.image_bench import LocalBench, build_or_skip, leftovers, local_bench, run, stored
 
 DATASETTE = Pypi("datasette", "0.65.2")
@@ -47,7 +47,7 @@ async def test_no_path_of_the_build_is_in_the_image(datasette: tuple[LocalBench,
     """Nor of the interpreter that built it."""
     bench, image = datasette
     tree = bench.images.tree(image.digest)
-    signs = [os.fsencode(path) for path in (bench.home, tree, Path(sys.prefix), Path(sys.base_prefix))]
+    signs = [os.fsencode(path) for path in (bench.home, tree, base_python())]
     for file in await bench.images.files(image.digest):
         data = (tree / file.path).read_bytes()
         assert not any(sign in data for sign in signs), file.path
