@@ -157,6 +157,7 @@ async def test_a_retirement_goes_on_in_the_next_agent(world: World) -> None:
     first = await world.agent()
     await first.launch(world.order(1, drain=60))
     (instance,) = await ready(first, 1)
+    await until(lambda: world.endpoints() == [instance.address], "the gateway has it")
     world.gateways.active["dev.hello.blue.r1", instance.address] = 1
     ending = asyncio.create_task(first.retire(BLUE, 1))
     await until(lambda: world.endpoints() == [], "it leaves the gateway")

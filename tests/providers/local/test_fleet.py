@@ -31,6 +31,7 @@ async def test_scaling_in_drains_before_it_stops(world: World) -> None:
     agent = await world.agent()
     await agent.launch(world.order(2, drain=30))
     first, second = await ready(agent, 2)
+    await until(lambda: len(world.endpoints()) == 2, "the gateway has both")
     world.gateways.active["dev.hello.blue.r1", second.address] = 1
     await agent.launch(world.order(1, drain=30))
     await until(lambda: world.endpoints() == [first.address], "it leaves the gateway")
@@ -118,6 +119,25 @@ async def test_nothing_starts_from_a_damaged_image(world: World) -> None:
     assert (await agent.observe(), world.processes()) == ([], {})
 
 
+async def test_nothing_starts_again_from_an_image_that_was_damaged_meanwhile(world: World) -> None:
+    """Law 6 holds for `bleen up` too: the next agent verifies before it starts anything."""
+    first = await world.agent()
+    await first.launch(world.order(1))
+    await ready(first, 1)
+    await first.stop_everything()
+    script = LocalImages(world.home).tree(world.digest) / "serve.py"
+    script.chmod(0o600)
+    script.write_text("print('evil')")
+    second = await world.agent()
+
+    async def refused() -> bool:
+        return (await fleet(second)).instances[0].restarts >= 1
+
+    await until(refused, "it is refused")
+    assert "serve.py" in (await fleet(second)).instances[0].last_exit
+    assert world.processes() == {}
+
+
 async def test_a_file_outside_its_folder_is_refused(world: World) -> None:
     """The files of a release stay in $BLEEN_FILES."""
     agent = await world.agent()
@@ -176,7 +196,6 @@ async def test_a_full_disk_refuses_a_launch_and_leaves_what_runs(small_world: Wo
     await until(replaced, "its end is noticed")
     (again,) = await ready(agent, 1)
     (record,) = (small_world.home / "fleets").rglob("instances/1.json")
-    assert decode(record.read_bytes(), InstanceRecord).restarts == 0
     ballast.unlink()
     await until(lambda: decode(record.read_bytes(), InstanceRecord).restarts == 1, "the record is written")
     await agent.abandon()

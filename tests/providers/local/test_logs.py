@@ -1,5 +1,6 @@
 """Logs: what instances wrote, when it was seen, and no more of it than fits."""
 
+import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bleen.providers.local.logs import Log
+from bleen.providers.local.logs import Log, prune
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -43,6 +44,18 @@ def test_a_log_that_is_too_large_becomes_the_older_one(tmp_path: Path) -> None:
     lines = log.read(12)
     assert [line.text for line in lines] == [f"line {number}" for number in range(48, 60)]
     assert [(line.at - NOON).seconds for line in lines] == list(range(48, 60))
+
+
+def test_old_logs_of_instances_that_are_gone_are_removed(tmp_path: Path) -> None:
+    """Recent ones stay for who asks why a release failed; quiet instances keep theirs."""
+    for name in ("a-blue-r1-1", "a-blue-r1-2", "a-blue-r2-1", "agent"):
+        write(Log(tmp_path, name), "words\n")
+        Log(tmp_path, name).look(NOON)
+    for name in ("a-blue-r1-1", "a-blue-r1-2", "agent"):
+        os.utime(tmp_path / f"{name}.log", (0, 0))
+    prune(tmp_path, {"a-blue-r1-2"})
+    assert sorted(path.name for path in tmp_path.glob("*.log")) == ["a-blue-r1-2.log", "a-blue-r2-1.log", "agent.log"]
+    assert len(list(tmp_path.glob(".*.times"))) == 3
 
 
 def test_following_gives_whole_lines_once(tmp_path: Path) -> None:

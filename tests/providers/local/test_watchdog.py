@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bleen.domain.errors import AlreadyRunning
-from bleen.providers.local.process import identify
+from bleen.providers.local.process import all_pids, command_line, identify
 from bleen.providers.local.watchdog import REFUSED, agent_pid, lock_home, start
 from tests.providers.local.world import until
 
@@ -44,6 +44,29 @@ async def test_an_agent_that_must_not_run_is_not_started_again(tmp_path: Path) -
     pid = await run(tmp_path, f"exit {REFUSED}")
     await until(lambda: ended(pid), "the watchdog ends")
     assert len(starts(tmp_path)) == 1
+
+
+async def test_a_killed_watchdog_is_replaced(tmp_path: Path) -> None:
+    """By the agent that it kept; the new one waits for that agent's end, and then keeps the next one."""
+    script = (
+        "import asyncio, os, sys, pathlib; from bleen.providers.local import watchdog; "
+        "home = pathlib.Path(sys.argv[1]); (home / 'starts').open('a').write(f'{os.getpid()}\\n'); "
+        "asyncio.run(watchdog.Watched(home / 'agent.log', seconds=0.05).run())"
+    )
+    argv = (sys.executable, "-c", script, str(tmp_path))
+    first = start(argv, env=os.environ, log=tmp_path / "agent.log")
+    await until(lambda: len(starts(tmp_path)) == 1, "it is started")
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: len(watchdogs(tmp_path) - {first}) == 1, "there is another watchdog")
+    os.kill(starts(tmp_path)[0], signal.SIGKILL)
+    await until(lambda: len(starts(tmp_path)) == 2, "the agent is started again")
+    for pid in watchdogs(tmp_path) | {starts(tmp_path)[1]}:
+        os.kill(pid, signal.SIGKILL)
+
+
+def watchdogs(folder: Path) -> set[int]:
+    words = (b"bleen-watchdog", str(folder).encode())
+    return {pid for pid in all_pids() if identify(pid) and set(words) <= set(command_line(pid).split(b"\0"))}
 
 
 def test_a_home_has_one_agent(tmp_path: Path) -> None:

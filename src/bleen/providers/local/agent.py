@@ -12,7 +12,7 @@ from bleen.ports import Backends
 from bleen.providers.local.addresses import allocate
 from bleen.providers.local.fleet import FleetRecord, LocalFleet
 from bleen.providers.local.instance import InstanceRecord
-from bleen.providers.local.logs import Log, merge
+from bleen.providers.local.logs import Log, merge, prune
 from bleen.providers.local.logs import follow as follow_logs
 from bleen.providers.local.machine import Machine, check_files, write_files
 from bleen.providers.local.parts import PartRunner
@@ -57,6 +57,8 @@ class Agent:
             await fleet.adopt(strays)
             if record.retiring:
                 self._end(fleet, once_unrouted=True)
+        live = {i.record.name for f in self._fleets.values() for i in f.instances.values()}
+        await asyncio.to_thread(prune, self.machine.logs, live)
         for name, stray in strays.items():
             log.warning("%s (pid %d) belongs to no fleet, and is ended", name, stray.pid)
             send(stray, signal.SIGKILL)
@@ -114,8 +116,6 @@ class Agent:
                 await self._create(order)
             elif fleet.order != order or fleet.retiring:
                 _check_same(fleet, order)
-                if order.size > fleet.order.size:
-                    await self.machine.images.verify(order.image)
                 await fleet.resize(order)
 
     async def _create(self, order: FleetOrder) -> None:
@@ -125,7 +125,9 @@ class Agent:
         record = FleetRecord(order=order)
         await write_files(folder / "files", order)
         await self.machine.shelf.put(folder / "order.json", record)
-        await self._keep(folder, record).reconcile()
+        fleet = self._keep(folder, record)
+        fleet.verified = True
+        await fleet.reconcile()
 
     async def retire(self, slot: Slot, release: int) -> None:
         """End the fleet. See `bleen.ports.Fleets`."""

@@ -11,6 +11,7 @@ POST   /stop                   ends everything; answers when it has ended
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,13 +26,14 @@ from bleen.domain.codec import decode, encode
 from bleen.domain.errors import BleenError, InvalidInput, NotFound
 from bleen.domain.fleet import FleetOrder
 from bleen.providers.local.agent import Agent
-from bleen.providers.local.watchdog import lock_home
+from bleen.providers.local.watchdog import Watched, lock_home
 from bleen.providers.local.wire import Health, Retirement, status, to_body
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _LONGEST_BODY = 10_000_000
+_MANY_FILES = 16_384
 
 
 class Request:
@@ -167,12 +169,20 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
+def _allow_many_files() -> None:
+    """Each instance costs a descriptor, and a probe another one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(_MANY_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
 async def serve(agent: Agent, path: Path) -> None:
     """Begin ``agent`` and answer on the unix socket ``path`` until it is stopped; a signal leaves everything running.
 
     AlreadyRunning where another agent has the home.
     """
     lock = lock_home(agent.machine.home)
+    _allow_many_files()
     listener = _listen(path)
     await agent.begin()
     config = uvicorn.Config(AgentApi(agent), http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
@@ -180,12 +190,17 @@ async def serve(agent: Agent, path: Path) -> None:
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(agent.stopped.wait())
+    watched = Watched(agent.machine.logs / "agent.log")
+    looking = asyncio.create_task(watched.run())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     stopped.cancel()
     with suppress(asyncio.CancelledError):
         await serving
     await asyncio.to_thread(path.unlink, True)
-    if not agent.stopped.is_set():
+    looking.cancel()
+    if agent.stopped.is_set():
+        watched.close()
+    else:
         await agent.abandon()
     os.close(lock)

@@ -41,6 +41,9 @@ class LocalFleet:
         self._machine = machine
         self._backends = backends
         self._replacing: set[int] = set()
+        self.verified = False
+        """Whether its image was verified by this agent, since the order last grew."""
+        self._verifying = asyncio.Lock()
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._membership = Membership(backends, self.backend)
 
@@ -87,10 +90,19 @@ class LocalFleet:
     def replaced(self, number: int) -> None:
         self._replacing.discard(number)
 
+    async def verify(self) -> None:
+        async with self._verifying:
+            if not self.verified:
+                await self._machine.images.verify(self.order.image)
+                self.verified = True
+
     # Growing and shrinking
 
     async def resize(self, order: FleetOrder) -> None:
-        """Keep ``order`` from now on, on disk first; StorageFull changes nothing."""
+        """Keep ``order`` from now on, on disk first; StorageFull and ImageRejected change nothing."""
+        if order.size > self.order.size:
+            self.verified = False
+            await self.verify()
         await self._machine.shelf.put(self.folder / "order.json", FleetRecord(order=order, retiring=self.retiring))
         self.order = order
         await self.reconcile()
@@ -114,7 +126,8 @@ class LocalFleet:
 
     def _name(self, number: int) -> str:
         slot = self.order.slot
-        return f"{slot.service}-{slot.colour}-r{self.order.release}-{number}"
+        region = f"-{slot.region}" if self._machine.several_regions else ""
+        return f"{slot.service}-{slot.colour}-r{self.order.release}{region}-{number}"
 
     async def _remove(self, number: int) -> None:
         """End one instance and forget it. The order may want it again by then."""

@@ -16,7 +16,7 @@ from bleen.domain.fleet import FleetOrder, Instance, InstanceState, Isolation
 from bleen.domain.traffic import Endpoint
 from bleen.providers.local.addresses import check_free
 from bleen.providers.local.logs import Log
-from bleen.providers.local.machine import Berth, Machine, exit_of, markers, start
+from bleen.providers.local.machine import Berth, Machine, exit_of, start
 from bleen.providers.local.probe import Answer, ask
 from bleen.providers.local.process import (
     Process,
@@ -27,14 +27,15 @@ from bleen.providers.local.process import (
     command_line,
     frozen,
     identify,
-    kill_marked,
     send,
 )
 from bleen.providers.local.sandbox import kept_in_sandbox
 
 log = logging.getLogger("bleen.agent")
 
-_STARTING_PROBE_SECONDS = 0.05
+_FIRST_PROBE_SECONDS = 0.04
+_STARTING_PROBE_SECONDS = 0.25
+"""What has not started after some seconds is not in a hurry: the probes of many starts at once slow them all down."""
 _DRAIN_PROBE_SECONDS = 0.1
 _GATEWAY_SECONDS = 5.0
 """How long a broken instance may wait to leave a gateway that does not answer: it serves nobody anyway."""
@@ -78,6 +79,9 @@ class Neighbours(Protocol):
 
     def replaced(self, number: int) -> None:
         """The instance is well again, or has left for good."""
+
+    async def verify(self) -> None:
+        """Return if the image is what its digest says, read once by each agent; ImageRejected."""
 
     def new_address(self) -> str:
         """Return an address that no instance has."""
@@ -153,10 +157,10 @@ class LocalInstance:
         process = (known and adopt(known)) or (stray and adopt(stray)) or None
         if process is not None:
             self._process = process
-            isolation = Isolation.SANDBOX if kept_in_sandbox(command_line(process.pid)) else Isolation.PROCESS
-            self.record = structs.replace(self.record, isolation=isolation)
+            sandboxed = kept_in_sandbox(command_line(process.pid))
+            isolation = Isolation.SANDBOX if sandboxed else Isolation.PROCESS
+            await self._note(process=process.identity, isolation=isolation)
             self._app = self._find_app()
-            await self._note(process=process.identity)
             if self.record.state is InstanceState.CRASHED:
                 await self._enter(InstanceState.STARTING)
         elif known is not None and known.boot != boot_id():
@@ -180,6 +184,7 @@ class LocalInstance:
         await self._enter(InstanceState.STARTING, isolation=self._machine.level.isolation)
         try:
             check_free(self.record.address, self._fleet.order.runtime.port)
+            await self._fleet.verify()
             self._log_start = self._log.size()
             self._process = await start(self._machine, self._fleet.order, self.berth)
         except (BleenError, OSError) as error:
@@ -216,9 +221,11 @@ class LocalInstance:
         health = self._fleet.order.runtime.health
         deadline = self.record.since + timedelta(seconds=health.start_grace.total_seconds())
         good = 0
+        pause = _FIRST_PROBE_SECONDS
         while good < health.successes:
-            if await process.wait(_STARTING_PROBE_SECONDS):
+            if await process.wait(pause):
                 return self._ended(process)
+            pause = min(pause * 1.1, _STARTING_PROBE_SECONDS)
             answer = await self._ask()
             self._app = self._app or self._find_app()
             good = good + 1 if answer.good else 0
@@ -354,7 +361,7 @@ class LocalInstance:
             self._process.kill_group()
             if not await self._process.wait(_KILL_SECONDS):
                 log.error("%s: pid %d does not end on SIGKILL", self.record.name, self._process.pid)
-        await kill_marked(markers(self._machine.home, self.record.name))
+        await self._machine.census.kill("BLEEN_INSTANCE", self.record.name)
         self._log.look(datetime.now(UTC))
         self._process = self._app = None
 
@@ -390,7 +397,10 @@ class LocalInstance:
         self._fleet.changed()
 
     async def _note(self, **changes: object) -> None:
-        self.record = structs.replace(self.record, **changes)
+        changed = structs.replace(self.record, **changes)
+        if changed == self.record:
+            return
+        self.record = changed
         await self._machine.shelf.keep(self._folder / "instances" / f"{self.record.number}.json", self.record)
 
 

@@ -10,8 +10,9 @@ import asyncio
 import heapq
 import re
 import struct
+import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,6 +99,15 @@ class Log:
             return [], 0
         whole = data[: data.rfind(b"\n") + 1]
         return list(_stamp(self.path, self.instance, whole, offset)), offset + len(whole)
+
+
+def prune(folder: Path, live: Collection[str], days: float = 7.0) -> None:
+    """Remove the logs of instances that are not ``live``, once nobody has written to them for so long."""
+    before = time.time() - days * 86_400
+    for path in [*folder.glob("*-r*.log"), *folder.glob("*-r*.log.1")]:
+        if path.name.partition(".log")[0] not in live and path.stat().st_mtime < before:
+            path.unlink()
+            _index(path).unlink(missing_ok=True)
 
 
 def _index(path: Path) -> Path:

@@ -13,7 +13,7 @@ from bleen.domain.image import Digest, Image
 from bleen.domain.release import SecretRef
 from bleen.ports import Images, Secrets
 from bleen.providers.local.images.environment import find_command, machine_folders, process_environment
-from bleen.providers.local.process import Process, describe_exit, hold
+from bleen.providers.local.process import Census, Process, describe_exit, hold
 from bleen.providers.local.sandbox import Level, wrap
 from bleen.providers.local.store import Shelf, storage_error
 
@@ -49,6 +49,12 @@ class Machine:
     shelf: Shelf = field(default_factory=Shelf)
     backoff: Backoff = field(default_factory=Backoff)
     log_bytes: int = 10_000_000
+    several_regions: bool = False
+    """Whether names of instances must tell their region, to be unique on the machine."""
+    census: Census = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "census", Census({"BLEEN_HOME": str(self.home)}))
 
     @property
     def logs(self) -> Path:

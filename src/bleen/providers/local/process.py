@@ -21,6 +21,9 @@ _EXEC = 'read -r _ || exit 0; exec "$@" </dev/null'
 _KEEP = 'read -r _ || exit 0; "$@" </dev/null; exit $?'
 
 
+_KILL_ROUNDS = 100
+
+
 class ProcessId(Value, frozen=True):
     """A process that cannot be mistaken for a later one with the same pid."""
 
@@ -249,10 +252,42 @@ def topmost(pids: set[int]) -> set[int]:
     return {pid for pid in pids if _parent(pid) not in pids}
 
 
+class Census:
+    """Looks for marked processes; those who ask at the same time share one look over the machine's processes."""
+
+    def __init__(self, markers: Mapping[str, str]) -> None:
+        self._markers = dict(markers)
+        self._running: asyncio.Task[dict[int, dict[str, str]]] | None = None
+        self._next: asyncio.Task[dict[int, dict[str, str]]] | None = None
+
+    async def take(self) -> dict[int, dict[str, str]]:
+        """Return what `marked` finds in a look that began after this call."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._look())
+        return await asyncio.shield(self._next)
+
+    async def _look(self) -> dict[int, dict[str, str]]:
+        if self._running is not None:
+            await asyncio.wait([self._running])
+        self._running, self._next = self._next, None
+        return await asyncio.to_thread(marked, self._markers)
+
+    async def kill(self, name: str, value: str) -> None:
+        """SIGKILL every process of the census whose variable ``name`` is ``value``, until none is left."""
+        for _ in range(_KILL_ROUNDS):
+            left = [pid for pid, env in (await self.take()).items() if env.get(name) == value]
+            if not left:
+                return
+            for pid in left:
+                if identity := identify(pid):
+                    send(identity, signal.SIGKILL)
+            await asyncio.sleep(0.01)
+
+
 async def kill_marked(markers: Mapping[str, str]) -> int:
     """SIGKILL every process with ``markers`` until none is left; return how many there were."""
     killed: set[int] = set()
-    for _ in range(100):
+    for _ in range(_KILL_ROUNDS):
         found = await asyncio.to_thread(marked, markers)
         if not found:
             break

@@ -4,13 +4,17 @@ An agent that ends with 0 was told to; one that ends with `REFUSED` must not be 
 home cannot be read). Every other end is a crash, and it is started again after a back-off that grows to 10 seconds.
 """
 
+import asyncio
 import fcntl
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bleen.domain.errors import AlreadyRunning
+from bleen.providers.local.process import identify
 from bleen.providers.local.store import storage_error
 
 REFUSED = 78
@@ -18,6 +22,8 @@ REFUSED = 78
 
 # Once an agent has run for a minute, its next crash is the first again.
 _LOOP = f"""
+export BLEEN_WATCHDOG=$$
+[ "$1" = --after ] && {{ while kill -0 "$2" 2>/dev/null; do sleep 1; done; shift 2; }}
 pause=0
 while :; do
   began=$(date +%s)
@@ -34,13 +40,17 @@ done
 """
 
 
-def start(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
-    """Start a watchdog that keeps ``argv`` running, in a session of its own; return its pid."""
+def start(argv: Sequence[str], *, env: Mapping[str, str], log: Path, after: int = 0) -> int:
+    """Start a watchdog that keeps ``argv`` running, in a session of its own; return its pid.
+
+    With ``after`` it begins when the process of that pid has ended.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
+    wait = ("--after", str(after)) if after else ()
     try:
         with log.open("ab") as output:
             return subprocess.Popen(
-                ["/bin/sh", "-c", _LOOP, "bleen-watchdog", *argv],
+                ["/bin/sh", "-c", _LOOP, "bleen-watchdog", *wait, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -50,6 +60,30 @@ def start(argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> int:
             ).pid
     except OSError as error:
         raise storage_error(error, log) from error
+
+
+class Watched:
+    """The agent's own eye on its watchdog: where that was killed, another one takes its place."""
+
+    def __init__(self, log: Path, seconds: float = 5.0) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._pid = int(os.environ.get("BLEEN_WATCHDOG", "0"))
+        self._is_parent = True
+
+    async def run(self) -> None:
+        """Look every few seconds, for ever; return at once where no watchdog started this process."""
+        while self._pid:
+            await asyncio.sleep(self._seconds)
+            lost = os.getppid() != self._pid if self._is_parent else identify(self._pid) is None
+            if lost:
+                self._pid = start(sys.orig_argv, env=os.environ, log=self._log, after=os.getpid())
+                self._is_parent = False
+
+    def close(self) -> None:
+        """End the watchdog that this agent started: it must not start another one."""
+        if not self._is_parent and identify(self._pid) is not None:
+            os.kill(self._pid, signal.SIGKILL)
 
 
 def lock_home(home: Path) -> int:
