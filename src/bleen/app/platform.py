@@ -28,6 +28,10 @@ class LocalPlatform:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    def at(self, settings: Settings) -> "LocalPlatform":
+        """Return the platform of another home."""
+        return LocalPlatform(settings)
+
     def server(self) -> Server:
         """Return where the API answers and the token that it wants; Unreachable where none runs."""
         if self.settings.server:

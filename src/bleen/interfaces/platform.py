@@ -32,6 +32,9 @@ class Platform(Protocol):
     def settings(self) -> Settings:
         """The settings that it was made with."""
 
+    def at(self, settings: Settings) -> "Platform":
+        """Return the platform of other settings: another home."""
+
     def up(self, *, foreground: bool = False) -> Server:
         """Start what does not run yet, and return when it is ready; with ``foreground``, when it was stopped.
 
