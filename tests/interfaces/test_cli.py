@@ -245,6 +245,24 @@ def test_an_aborted_deployment_is_exit_code_1(bleen: Bleen, repository: Path, cl
     assert "aborted by somebody" in typed.out
 
 
+@pytest.mark.usefixtures("estate")
+def test_scaling_outside_a_rollout_names_the_service_file(bleen: Bleen) -> None:
+    """The size of a service is in its file; a rollout under way can be told another."""
+    bleen("deploy", "hello")
+    typed = bleen("scale", "hello", "4")
+    assert typed.code == 3
+    assert "write instances: 4" in typed.err
+
+
+def test_a_rollout_under_way_is_scaled(bleen: Bleen, repository: Path, client: Client) -> None:
+    """Both of its fleets get the new size."""
+    bleen("deploy", "hello")
+    write_service(repository, version="2.0.0", more=ASKING)
+    bleen("deploy", "hello", "--detach")
+    until_it_asks(client)
+    assert bleen("scale", "hello", "3", "--json").json["size"] == 3
+
+
 # ---- rolling back, looking back ----
 
 

@@ -41,7 +41,7 @@ def decision_words(decision: Decision) -> str:
 def route_words(route: Route) -> str:
     """Return ``blue r2 0 %, green r3 100 %, preview blue``."""
     slots = [
-        f"{colour} r{release} {weight / 100:g} %"
+        f"{colour} {'(empty)' if release is None else f'r{release}'} {weight / 100:g} %"
         for colour, release, weight in (("blue", route.blue, route.split.blue), ("green", route.green, route.split.green))
         if release is not None or weight
     ]

@@ -95,7 +95,8 @@ def _tell(session: Session, ending: Ending, good: bool) -> None:
             session.say(f"{release} was {outcome_words(ending.outcome)}{took}")
             session.say(f"watch that one: bleen status {ending.service} --watch")
         case RolledBack() | Failed() | Aborted():
-            session.say(f"FAILED: {release} was {_past(ending)}{took}", " " * 8)
+            after = took.replace(" in ", " after ")
+            session.say(f"FAILED{after}: {release} was {_past(ending)}", " " * 8)
             _evidence(session, ending)
 
 

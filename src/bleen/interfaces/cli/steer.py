@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bleen.domain.errors import InvalidInput
+from bleen.domain.errors import InvalidInput, NothingToDo
 from bleen.interfaces.cli.options import Context, Detach, Environment, Json, ServiceName, example
 from bleen.interfaces.cli.session import Session
 
@@ -75,13 +75,17 @@ def scale(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """Change the number of instances.
+    """Change the number of instances while a rollout is under way.
 
-    The next deployment takes the number of the service file again.
+    Its warm time included. Otherwise, and for good, it is `instances` of the service file, and a deployment.
     """
     from bleen.domain.command import Scale
 
-    _tell(ctx.obj, env, service, Scale(by=ctx.obj.person, size=instances), f"now has {instances} instances to reach")
+    try:
+        _tell(ctx.obj, env, service, Scale(by=ctx.obj.person, size=instances), f"has {instances} instances to reach")
+    except NothingToDo as error:
+        next = f"write instances: {instances} in its service file, then bleen deploy {service}"
+        raise NothingToDo(error.what, why=error.why, next=next) from error
 
 
 def retry(ctx: Context, service: ServiceName, env: Environment = None, detach: Detach = False, json: Json = False) -> None:

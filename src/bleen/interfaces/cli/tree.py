@@ -74,8 +74,10 @@ def rollout_lines(view: ServiceView, *, compact: bool = False) -> list[Text]:
 def progress_line(view: ServiceView, rollout: str) -> str:
     """Return how far ``rollout`` is, in one line that changes only when something happened."""
     progress = view.progress
-    if progress is None or (rollout and progress.rollout.id != rollout):
-        return "it waits for the rollout before it" if progress is not None else ""
+    if progress is None:
+        return ""
+    if progress.rollout.id != rollout:
+        return f"it waits for {progress.rollout.id} to end"
     step = step_words(progress.rollout.current) if progress.rollout.current else "done"
     fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
     trouble = f"; {progress.error}" if progress.error else ""
