@@ -19,7 +19,7 @@ from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.traffic import Colour
 from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject
-from bleen.workflows.pulse import pulse
+from bleen.workflows.pulse import INTERVAL, pulse
 from bleen.workflows.world import World
 
 QUICK, SLOW = 0.05, 2.0
@@ -150,7 +150,7 @@ class Activities:
         It looks often at first, when something is expected within seconds, and ever more rarely.
         """
         rollout, waited, pause = order.rollout, 0.0, QUICK
-        async with pulse():
+        async with pulse(4 * INTERVAL):
             while True:
                 await asyncio.sleep(_until(order, self._world.clock(), pause))
                 seen = await self._world.observe(rollout.environment, rollout.service)

@@ -26,8 +26,10 @@ with workflow.unsafe.imports_passed_through():
 
 _PATIENT: Any = {
     "start_to_close_timeout": timedelta(hours=1),
-    "heartbeat_timeout": timedelta(seconds=3),
-    "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=5),
+    "heartbeat_timeout": timedelta(seconds=10),
+    "retry_policy": RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=2), maximum_attempts=8
+    ),
 }
 
 

@@ -6,21 +6,21 @@ from contextlib import asynccontextmanager
 
 from temporalio import activity
 
-INTERVAL = 0.5
-"""Seconds between two heartbeats; a worker that died is noticed after six missed ones."""
+INTERVAL = 1.0
+"""Seconds between two heartbeats. Each is a write of the engine: what only watches beats more rarely."""
 
 
 @asynccontextmanager
-async def pulse() -> AsyncIterator[None]:
-    """Heartbeat while the block runs."""
-    beating = asyncio.create_task(_beat())
+async def pulse(interval: float = INTERVAL) -> AsyncIterator[None]:
+    """Heartbeat every ``interval`` seconds while the block runs."""
+    beating = asyncio.create_task(_beat(interval))
     try:
         yield
     finally:
         beating.cancel()
 
 
-async def _beat() -> None:
+async def _beat(interval: float) -> None:
     while True:
         activity.heartbeat()
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(interval)

@@ -52,9 +52,11 @@ _PLANNING: Any = {
 }
 _LONG: Any = {
     "start_to_close_timeout": timedelta(hours=6),
-    "heartbeat_timeout": timedelta(seconds=3),
+    "heartbeat_timeout": timedelta(seconds=5),
     "cancellation_type": ActivityCancellationType.TRY_CANCEL,
 }
+_WATCH: Any = _LONG | {"heartbeat_timeout": timedelta(seconds=15)}
+"""A watch that died with its worker costs nothing: whoever takes over has it look again."""
 _FEW = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
 _FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
 
@@ -75,6 +77,7 @@ class RolloutWorkflow:
         self._latest: datetime | None = None
         self._refusal: BleenError | None = None
         self._interrupted = False
+        self._watching = False
         self._closed = False
         self._error = ""
         self._failures = 0
@@ -98,6 +101,11 @@ class RolloutWorkflow:
     def progress(self) -> Progress | None:
         """Return the live view; None before there is a plan."""
         return Progress(self._rollout, self._decision, self._error) if self._rollout else None
+
+    @workflow.signal
+    def look_again(self) -> None:
+        """Look at the world now: whoever watched it may be dead. What is being done is left to end."""
+        self._interrupted = self._interrupted or self._watching
 
     @workflow.update
     def command(self, command: Command) -> Rollout:
@@ -170,7 +178,7 @@ class RolloutWorkflow:
 
     async def _turn(self) -> None:
         """Observe, decide, record, act: once."""
-        self._interrupted = False
+        self._interrupted = self._watching = False
         seen, self._seen = self._seen or await self._observe(), None
         self._interrupted, self._latest = False, seen.at
         self._update(advance(self._plan, seen, seen.at), seen)
@@ -190,8 +198,9 @@ class RolloutWorkflow:
         match decision:
             case Wait() | AskHuman():
                 self._error, self._failures = "", 0
+                self._watching = True
                 self._seen = await self._unless_interrupted(
-                    workflow.start_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_LONG)
+                    workflow.start_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_WATCH)
                 )
             case Shift():
                 done = await workflow.execute_local_activity_method(Activities.shift, order, **_QUICK)

@@ -6,7 +6,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import activity
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -57,7 +62,7 @@ async def answer(ask: Callable[[], Awaitable[T]]) -> T | None:
     for pause in (*_PAUSES, None):
         try:
             return await ask()
-        except (RPCError, WorkflowUpdateFailedError) as error:
+        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             if has_ended(error):
                 return None
             if pause is None or not _not_ready(error):

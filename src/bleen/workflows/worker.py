@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -84,12 +85,17 @@ async def run_worker(client: Client, world: World, stop: asyncio.Event, task_que
 
 
 async def take_over(client: Client, task_queue: str) -> None:
-    """Tell the engine not to wait for the worker that had the running rollouts before: it may be dead."""
-    query = f"ExecutionStatus = 'Running' AND TaskQueue = '{task_queue}'"
+    """Have the running rollouts go on at once: the engine waits for the worker that had them, which may be dead."""
+    query = f"WorkflowType = 'Rollout' AND ExecutionStatus = 'Running' AND TaskQueue = '{task_queue}'"
     async for running in client.list_workflows(query):
         execution = WorkflowExecution(workflow_id=running.id, run_id=running.run_id)
         request = ResetStickyTaskQueueRequest(namespace=client.namespace, execution=execution)
         await client.workflow_service.reset_sticky_task_queue(request)
+        try:
+            await client.get_workflow_handle(running.id).signal(RolloutWorkflow.look_again)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
