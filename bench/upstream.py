@@ -33,9 +33,10 @@ class Upstream:
         await stop.wait()
         self.stopping = True
         server.close()
+        await asyncio.sleep(0.05)  # connections that were accepted, and have no task yet
         for writer in list(self._idle):
             writer.close()
-        if self._tasks:
+        while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import httpx
+import aiohttp
 import msgspec
+from yarl import URL
 
 from bleen.domain.codec import convert
 from bleen.domain.errors import Unreachable
@@ -143,24 +144,28 @@ class Admin:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        # No kept connection: one that Envoy's end would close under a question.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        transport = httpx.AsyncHTTPTransport(uds=str(place.admin), limits=limits, verify=False)
-        self._http = httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=PATIENCE, trust_env=False)
+        self._session: aiohttp.ClientSession | None = None
         self._routes = Glance(self.routes, place.routes)
         self._hosts = Glance(self.hosts, place.clusters)
 
     async def close(self) -> None:
         """Give back its sockets."""
-        await self._http.aclose()
+        if self._session is not None:
+            await self._session.close()
+
+    async def _get(self, path: str) -> bytes:
+        if self._session is None:
+            # No kept connection: a new Envoy would have closed it under the next question.
+            connector = aiohttp.UnixConnector(path=str(self.place.admin), force_close=True)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        async with self._session.get(URL(f"http://envoy{path}", encoded=True)) as answer:
+            answer.raise_for_status()
+            return await answer.read()
 
     async def _ask(self, path: str, kind: type[T]) -> T:
         try:
-            async with asyncio.timeout(PATIENCE):
-                answer = await self._http.get(path)
-            answer.raise_for_status()
-            return msgspec.json.decode(answer.content, type=kind, strict=False)
-        except (httpx.HTTPError, TimeoutError, msgspec.MsgspecError) as error:
+            return msgspec.json.decode(await self._get(path), type=kind, strict=False)
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError) as error:
             why = str(error) or f"no answer within {PATIENCE:g} s"
             raise Unreachable(f"{self.place.name} did not answer", why=why, next="bleen doctor") from error
 
@@ -199,8 +204,8 @@ class Admin:
     async def live(self) -> bool:
         """Return whether it has come up with all its files."""
         try:
-            return (await self._http.get("/ready")).text.strip() == "LIVE"
-        except httpx.HTTPError:
+            return (await self._get("/ready")).strip() == b"LIVE"
+        except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
     async def listening(self) -> Sequence[str]:

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from bleen.domain.errors import BleenError, Unreachable
-from bleen.domain.listing import Listing, refuse, service_key
+from bleen.domain.listing import Listing, reached, refuse, service_key
 from bleen.domain.traffic import GatewaySeen, Route
-from bleen.providers.envoy.admin import Admin, RouteConfig, backend_seen
+from bleen.providers.envoy.admin import Admin, RouteConfig, RoutesSeen, backend_seen
 from bleen.providers.envoy.backends import stored_backends
 from bleen.providers.envoy.files import writing
 from bleen.providers.envoy.place import Place
@@ -79,8 +79,8 @@ class RouteTable:
 
     async def check(self, listing: Listing) -> None:
         """Raise what speaks against ``listing``."""
-        stored, seen = await self._held()
-        refuse(listing, newest(stored, seen), await self._known())
+        (stored, seen), known = await asyncio.gather(self._held(), self._known([listing]))
+        refuse(listing, newest(stored, seen), known)
 
     async def put(self, listing: Listing) -> None:
         """Write ``listing``, together with what else is waiting, and return when Envoy has it."""
@@ -106,7 +106,7 @@ class RouteTable:
 
     async def _commit(self, changes: Sequence[Listing]) -> dict[int, Exception]:
         async with writing(self.place.routes):
-            (stored, seen), known = await self._held(), await self._known()
+            (stored, seen), known = await asyncio.gather(self._held(), self._known(changes))
             current = newest(stored, seen)
             refusals: dict[int, Exception] = {}
             for index, change in enumerate(changes):
@@ -130,20 +130,27 @@ class RouteTable:
 
     async def _held(self) -> tuple[Listings | None, Listings | None]:
         """Return what the file says and what Envoy has; Unreachable where neither can be read."""
-        stored = stored_listings(self.place)
+        file = stored_routes(self.place)
+        stored = None if file is None else file.listings
         try:
+            version, _ = await self.admin.route_version()
+            if file is not None and version == file.version:
+                return stored, stored
             return stored, (await self.admin.routes()).listings
         except Unreachable:
             if stored is None:
                 raise
             return stored, None
 
-    async def _known(self) -> frozenset[str]:
-        """Return the names of the backends: Envoy takes a route to a backend that it lacks, and answers 503."""
+    async def _known(self, changes: Sequence[Listing]) -> Collection[str]:
+        """Return which of the backends that get weight Envoy has: it takes a route to others, and answers 503."""
+        wanted = sorted({name for change in changes if change.route for name in reached(change.route)})
         try:
-            return frozenset(await self.admin.hosts())
+            if len(wanted) > 2:
+                return (await self.admin.backends()).keys()
+            return {name for found in await asyncio.gather(*map(self.admin.backends, wanted)) for name in found}
         except Unreachable:
-            return frozenset(stored_backends(self.place) or ())
+            return (stored_backends(self.place) or {}).keys()
 
     async def _listen(self, key: str) -> None:
         name = f"service/{key}"
@@ -172,14 +179,15 @@ def newest(*sources: Listings | None) -> dict[str, Listing]:
     return best
 
 
-def stored_listings(place: Place) -> Listings | None:
+def stored_routes(place: Place) -> RoutesSeen | None:
     """Return what the routes file says; None where there is none that can be read."""
 
     class File(msgspec.Struct):
-        resources: list[RouteConfig] = []
+        version_info: str
+        resources: list[RouteConfig]
 
     try:
         file = msgspec.json.decode(place.routes.read_bytes(), type=File)
-        return file.resources[0].listings() if file.resources else {}
-    except (FileNotFoundError, msgspec.MsgspecError):
+        return RoutesSeen(file.version_info, file.resources[0].listings())
+    except (FileNotFoundError, IndexError, msgspec.MsgspecError):
         return None
