@@ -14,7 +14,7 @@ import httpx
 from bleen.app.platform import LocalPlatform
 from bleen.domain.codec import convert
 from bleen.domain.command import Command
-from bleen.domain.errors import BleenError, NotFound
+from bleen.domain.errors import BleenError, NotFound, Unreachable
 from bleen.domain.fleet import Instance
 from bleen.domain.release import Runtime
 from bleen.domain.rollout import Rollout
@@ -172,7 +172,7 @@ class Play:
         """Ask until the answer is true; fail with what was hoped for and what there is."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFound, Unreachable, httpx.TransportError):
                 answer = question()
                 if answer:
                     return answer  # type: ignore[return-value]

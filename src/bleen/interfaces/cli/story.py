@@ -161,7 +161,7 @@ class Story:
         loads = {
             "hello": LoadProcess(Load(self._port, HELLO_RATE, Mode.KEEP_ALIVE, host="hello.localhost")),
             "datasette": LoadProcess(
-                Load(self._port, DATASETTE_RATE, Mode.NEW, host="datasette.localhost", path="/-/versions.json")
+                Load(self._port, DATASETTE_RATE, Mode.NEW, host="datasette.localhost", path="/-/actor.json")
             ),
         }
         for load in loads.values():
