@@ -14,7 +14,7 @@ from typing import Any
 
 from bleen.settings import EngineAccess
 from bleen.workflows.connection import connect
-from bleen.workflows.worker import run_worker
+from bleen.workflows.worker import run_worker, take_over
 from bleen.workflows.world import World
 
 PORTS = ("images", "fleets", "gateway", "ledger", "prober")
@@ -81,9 +81,11 @@ async def main(address: str, queue: str, socket: str) -> None:
     ports: dict[str, Any] = {port: Away(socket, port) for port in PORTS}
     world = World(**ports, regions=("local",))
     client = await connect(EngineAccess(address=address))
+    working = asyncio.create_task(run_worker(client, world, asyncio.Event(), queue))
+    await take_over(client, queue)
     sys.stdout.write("works\n")
     sys.stdout.flush()
-    await run_worker(client, world, asyncio.Event(), queue)
+    await working
 
 
 if __name__ == "__main__":

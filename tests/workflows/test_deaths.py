@@ -4,6 +4,7 @@ import asyncio
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bleen.domain.rollout import Promoted
 from bleen.domain.service import Checks
 from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.messages import Started
+from bleen.workflows.starting import rollout_id
 from tests.fixtures.engine import RunningEngine
 from tests.workflows.crew import crew, serving
 from tests.workflows.stage import ENVIRONMENT, Stage, eventually, quick
@@ -50,6 +52,23 @@ async def test_a_rollout_outlives_the_death_of_its_worker(engine: RunningEngine,
         assert isinstance(await stage.settled(begun.rollout), Promoted)
         await stage.idle()
     assert (await stage.decisions(begun.rollout))[: len(before)] == before
+
+
+async def test_a_successor_does_not_wait_for_the_dead(engine: RunningEngine, away: tuple[Stage, Path]) -> None:
+    """The engine would keep what it has for the worker that had the rollout, and for its watch, for seconds."""
+    stage, socket = away
+    async with crew(engine.address, stage.queue, socket) as worker:
+        await stage.deployed("1")
+        begun = await stage.deploy("2", quick(auto_promote=False))
+        assert isinstance(begun, Started)
+        await stage.deciding(AskHuman)
+        await eventually(lambda: watched(stage), "the engine has the end of the workflow task")
+        worker.kill()
+        await worker.wait()
+    async with crew(engine.address, stage.queue, socket):
+        before = time.monotonic()
+        await stage.control.command(ENVIRONMENT, stage.service, Advance("ada"))
+        assert time.monotonic() - before < 1.5
 
 
 async def test_checks_of_a_dead_worker_are_run_again(engine: RunningEngine, away: tuple[Stage, Path]) -> None:
@@ -152,6 +171,12 @@ async def again(engine: RunningEngine, stage: Stage) -> None:
             return False
 
     await eventually(answers, "the engine answers again", deadline=60)
+
+
+async def watched(stage: Stage) -> bool:
+    """Return whether the watch of the rollout has begun."""
+    described = await stage.client.get_workflow_handle(rollout_id(ENVIRONMENT, stage.service)).describe()
+    return any(p.activity_type.name == "watch" for p in described.raw_description.pending_activities)
 
 
 async def ended(stage: Stage) -> bool:

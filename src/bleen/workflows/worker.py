@@ -78,9 +78,12 @@ def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> W
 
 
 async def run_worker(client: Client, world: World, stop: asyncio.Event, task_queue: str = TASK_QUEUE) -> None:
-    """Work until ``stop`` is set; what was under way is taken up by the next worker."""
+    """Work until ``stop`` is set; what was under way is taken up by the next worker.
+
+    `take_over` comes first: a command that is on its way to a dead worker while its queue is reset waits for seconds.
+    """
+    await take_over(client, task_queue)
     async with make_worker(client, world, task_queue):
-        await take_over(client, task_queue)
         await stop.wait()
 
 
