@@ -32,7 +32,7 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 TASK_QUEUE = "bleen"
 """Controllers with another world, such as those of another environment on the same cluster, need another one."""
-TASK_TIMEOUT = timedelta(seconds=5)
+TASK_TIMEOUT = timedelta(seconds=3)
 """How long the engine waits for a worker that died with a workflow task before it asks another."""
 
 
