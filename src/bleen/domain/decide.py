@@ -161,7 +161,7 @@ def _need(step: Step, rollout: Rollout, seen: Observation, now: datetime) -> Dec
         case RunChecks(when, checks):
             if rollout.full_by or rollout.checks_done(step):
                 return None
-            return Measure(when, checks, f"{len(checks)} checks {when} the switch")
+            return Measure(when, checks, f"{len(checks)} check{'s' if len(checks) > 1 else ''} {when} the switch")
         case Judge():
             return _judge(step, rollout, now)
         case SetWeight(weight):
