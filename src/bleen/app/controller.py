@@ -40,6 +40,11 @@ class Controller:
         self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
 
+    @property
+    def queue(self) -> str:
+        """The task queue: two environments may share an engine."""
+        return f"bleen-{self.settings.environment}"
+
     def world(self) -> World:
         """Return the ports that rollouts need."""
         return World(
@@ -54,7 +59,7 @@ class Controller:
     def providers(self) -> Providers:
         """Return the ports that the API needs."""
         return Providers(
-            control=Control(self.client),
+            control=Control(self.client, self.queue),
             ledger=self.ledger,
             fleets=self.fleets,
             gateway=self.gateway,
@@ -71,7 +76,7 @@ class Controller:
         stop = asyncio.Event()
         api = build_api(self.providers(), read_token(self.settings))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(self.client, self.world(), stop))
+            tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
             try:
                 await serve(api, self.settings.ports.api)
             finally:

@@ -38,6 +38,7 @@ def make_home(settings: Settings) -> Settings:
         ) from error
     _check_format(home)
     _check_private(settings.runtime_path)
+    (home / "secrets").mkdir(exist_ok=True, mode=0o700)
     chosen = structs.replace(settings, ports=_choose_ports(settings))
     _write_once(home / "token", secrets.token_urlsafe(32))
     write_atomically(home / "platform.json", encode(Address(f"http://127.0.0.1:{chosen.ports.api}")))

@@ -108,7 +108,7 @@ def _go_back(rollout: Rollout, by: str, now: datetime) -> Rollout:
     if rollout.stable is None:
         raise NothingToDo(f"{rollout.id} is the first release: there is nothing to go back to")
     if rollout.successor is not None and rollout.outcome is not None:
-        raise NothingToDo(f"r{rollout.successor} is about to replace it", next=f"bleen abort {rollout.service}")
+        raise NothingToDo(f"r{rollout.successor} is about to replace it", next=f"bleen status {rollout.service} --watch")
     return structs.replace(rollout.resumed(now), retreat=RolledBack(f"asked for by {by}"), outcome=None, settled=None)
 
 
