@@ -13,7 +13,7 @@ import httpx
 
 from bleen.app.platform import LocalPlatform
 from bleen.domain.codec import convert
-from bleen.domain.command import Command
+from bleen.domain.command import Advance, Command
 from bleen.domain.errors import BleenError, NotFound, Unreachable
 from bleen.domain.fleet import Instance
 from bleen.domain.release import Runtime
@@ -78,6 +78,17 @@ class Play:
         number = started.release.number
         self.until(lambda: (h := self.view().history) and h[0].target.number == number, f"the rollout to r{number}")
         return number
+
+    def install(self) -> RolloutSummary:
+        """Deploy a release past checks and approval: what a journey begins with."""
+        number = self.begin()
+        self.tell(Advance("ada", full=True))
+        return self.settled(number)
+
+    def begin_and_wait_for_approval(self) -> None:
+        """Deploy, and return when the rollout asks a person."""
+        self.begin()
+        self.decision("AskHuman")
 
     def submit(self, env: dict[str, object]) -> DeployResult:
         """Ask for a deployment, and return the answer."""

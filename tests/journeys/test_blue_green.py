@@ -55,16 +55,11 @@ def test_blue_green_post_promotion_fail(stage: Stage) -> None:
 def test_blue_green_abort_and_update(stage: Stage) -> None:
     """After an abort a newer release is deployed as if nothing had been."""
     play = stage.given("abort-update", auto_promote=False)
-    play.begin()
-    play.decision("AskHuman")
-    play.tell(Advance("ada"))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     play.tell(Abort("ada"))
     assert play.settled().outcome == Aborted("ada")
-    play.begin()
-    play.decision("AskHuman")
+    play.begin_and_wait_for_approval()
     play.tell(Advance("ada"))
     assert play.settled().outcome == Promoted()
     assert play.answers() == {"r3"}
@@ -73,12 +68,8 @@ def test_blue_green_abort_and_update(stage: Stage) -> None:
 def test_rollout_abort_retry_promote(stage: Stage) -> None:
     """An aborted release is tried again by one word, and promoted."""
     play = stage.given("abort-retry", auto_promote=False)
-    play.begin()
-    play.decision("AskHuman")
-    play.tell(Advance("ada"))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     play.tell(Abort("ada"))
     play.settled()
     play.retry()
@@ -134,11 +125,8 @@ def test_blue_green_exceed_progress_deadline_abort(stage: Stage) -> None:
 def test_blue_green_scale_down_on_abort(stage: Stage) -> None:
     """The fleet of an aborted release goes, and its slot is free."""
     play = stage.given("scale-down-abort", auto_promote=False)
-    play.begin()
-    play.tell(Advance("ada", full=True))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     play.tell(Abort("ada"))
     play.ended()
     assert play.fleets() == {"r1": 2}
@@ -156,11 +144,8 @@ def test_spec_and_replica_change_same_time(stage: Stage) -> None:
 def test_rollout_scaling_when_paused(stage: Stage) -> None:
     """A paused rollout still takes another size: it has it once it is resumed, and loses no instance meanwhile."""
     play = stage.given("scaling-paused", auto_promote=False)
-    play.begin()
-    play.tell(Advance("ada", full=True))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     play.tell(Pause("ada"))
     play.tell(Scale("ada", 3))
     play.tell(Resume("ada"))
@@ -170,11 +155,8 @@ def test_rollout_scaling_when_paused(stage: Stage) -> None:
 def test_rollout_scaling_during_update(stage: Stage) -> None:
     """Both fleets follow a change of size in mid-rollout."""
     play = stage.given("scaling-update", auto_promote=False)
-    play.begin()
-    play.tell(Advance("ada", full=True))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     play.tell(Scale("ada", 3))
     play.until(lambda: play.fleets() == {"r1": 3, "r2": 3}, "three instances each")
     play.tell(Advance("ada"))
@@ -185,8 +167,7 @@ def test_blue_green_preview_replica_count(stage: Stage) -> None:
     """The preview has one instance, and the fleet is whole before traffic comes."""
     play = stage.given("preview-count", preview_instances=1, auto_promote=False)
     play.instances = 3
-    play.begin()
-    play.decision("AskHuman")
+    play.begin_and_wait_for_approval()
     assert play.fleets() == {"r1": 1}
     play.tell(Advance("ada"))
     assert play.settled().outcome == Promoted()
@@ -220,11 +201,8 @@ def test_ping_pong_update(stage: Stage) -> None:
 def test_header_route_and_preview(stage: Stage) -> None:
     """The idle colour answers to the preview host and to the header, before it has traffic."""
     play = stage.given("preview", auto_promote=False)
-    play.begin()
-    play.tell(Advance("ada", full=True))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     assert play.answers() == {"r1"}
     assert play.get(host="preview.preview.localhost").headers["x-bleen-release"] == "r2"
     assert play.get(**{"x-bleen-release": "r2"}).json()["release"] == "r2"
@@ -305,8 +283,7 @@ def test_lost_node(stage: Stage) -> None:
 def test_progress_deadline_late_promote(stage: Stage) -> None:
     """Nomad ProgressDeadline_LatePromote: the time that a person takes to approve is not held against the release."""
     play = stage.given("late-promote", auto_promote=False, progress_deadline="2s")
-    play.begin()
-    play.decision("AskHuman")
+    play.begin_and_wait_for_approval()
     time.sleep(3)
     play.tell(Advance("ada"))
     assert play.settled().outcome == Promoted()

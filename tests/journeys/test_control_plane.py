@@ -86,11 +86,8 @@ def test_a_rollout_survives_the_death_of_a_part_in_its_midst(stage: Stage, part:
 def test_a_rollout_waits_through_a_stop_of_the_whole_platform(stage: Stage) -> None:
     """After `bleen down` and `bleen up` a rollout is where it was, and every service serves what it served."""
     play = stage.given("down-and-up", auto_promote=False)
-    play.begin()
-    play.tell(Advance("ada", full=True))
-    play.settled()
-    play.begin()
-    play.decision("AskHuman")
+    play.install()
+    play.begin_and_wait_for_approval()
     stage.platform.down()
     assert agent_pid(stage.home) is None
     stage.platform.up()
