@@ -13,9 +13,9 @@ from pathlib import Path
 from bleen.providers.local.agent import Agent
 from bleen.providers.local.api import serve
 from bleen.providers.local.images import LocalImages
-from bleen.providers.local.instance import InstanceRecord
 from bleen.providers.local.machine import Machine
 from bleen.providers.local.parts import PartRunner
+from bleen.providers.local.records import InstanceRecord
 from bleen.providers.local.sandbox import probe_isolation
 from bleen.providers.local.secrets import FolderSecrets
 from bleen.providers.local.store import Shelf

@@ -13,7 +13,7 @@ from bleen.domain.codec import decode
 from bleen.domain.errors import Conflict, ImageRejected, InvalidInput, LawBroken, StorageFull
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.local.images import LocalImages
-from bleen.providers.local.instance import InstanceRecord
+from bleen.providers.local.records import InstanceRecord
 from tests.providers.local.world import BLUE, GREEN, World, fleet, get, ready, until
 
 

@@ -10,13 +10,13 @@ from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, N
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.ports import Backends
 from bleen.providers.local.addresses import allocate
-from bleen.providers.local.fleet import FleetRecord, LocalFleet
-from bleen.providers.local.instance import InstanceRecord
+from bleen.providers.local.fleet import LocalFleet
 from bleen.providers.local.logs import Log, merge, prune
 from bleen.providers.local.logs import follow as follow_logs
 from bleen.providers.local.machine import Machine, check_files, write_files
 from bleen.providers.local.parts import PartRunner
 from bleen.providers.local.process import ProcessId, identify, kill_marked, marked, runs, send, topmost
+from bleen.providers.local.records import FleetRecord, InstanceRecord
 from bleen.providers.local.store import load
 
 log = logging.getLogger("bleen.agent")

@@ -6,25 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bleen.domain.codec import Value
 from bleen.domain.fleet import Fleet, FleetOrder
 from bleen.domain.traffic import Backend
 from bleen.ports import Backends
-from bleen.providers.local.instance import InstanceRecord, LocalInstance
+from bleen.providers.local.instance import LocalInstance
 from bleen.providers.local.machine import Machine, write_files
 from bleen.providers.local.membership import Membership
 from bleen.providers.local.process import ProcessId
+from bleen.providers.local.records import FleetRecord, InstanceRecord
 from bleen.providers.local.store import load
 
 log = logging.getLogger("bleen.agent")
-
-
-class FleetRecord(Value, frozen=True):
-    """What is kept of a fleet."""
-
-    order: FleetOrder
-    retiring: bool = False
-    """Its end was accepted: the next agent goes on with it."""
 
 
 class LocalFleet:

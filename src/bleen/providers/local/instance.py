@@ -10,7 +10,6 @@ from typing import Protocol
 
 from msgspec import structs
 
-from bleen.domain.codec import Value
 from bleen.domain.errors import BleenError, PortTaken, Unreachable
 from bleen.domain.fleet import FleetOrder, Instance, InstanceState, Isolation
 from bleen.domain.traffic import Endpoint
@@ -29,6 +28,7 @@ from bleen.providers.local.process import (
     identify,
     send,
 )
+from bleen.providers.local.records import InstanceRecord
 from bleen.providers.local.sandbox import kept_in_sandbox
 
 log = logging.getLogger("bleen.agent")
@@ -41,23 +41,6 @@ _GATEWAY_SECONDS = 5.0
 """How long a broken instance may wait to leave a gateway that does not answer: it serves nobody anyway."""
 _KILL_SECONDS = 10.0
 _WORDS = 5
-
-
-class InstanceRecord(Value, frozen=True):
-    """What is kept of an instance, so that the next agent can go on with it."""
-
-    number: int
-    name: str
-    address: str
-    since: datetime
-    state: InstanceState = InstanceState.STARTING
-    restarts: int = 0
-    streak: int = 0
-    """Failures in a row, for the back-off."""
-    last_exit: str = ""
-    last_words: str = ""
-    isolation: Isolation = Isolation.PROCESS
-    process: ProcessId | None = None
 
 
 class Neighbours(Protocol):

@@ -29,6 +29,9 @@ log = logging.getLogger("bleen.agent")
 Ready = Callable[[], Awaitable[bool]]
 
 _PROBE_SECONDS = 0.05
+# Parts are killed more often than they are broken, and nothing is decided while one is away.
+_BACKOFF = Backoff(first=0.1, longest=5.0, forgiven_after=10.0)
+_LOOK_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _WORDS = 5
 
@@ -239,9 +242,6 @@ class RunningPart:
         self.seen = structs.replace(self.seen, state=state, since=datetime.now(UTC), **changes)
 
 
-_LOOK_SECONDS = 5.0
-
-
 def _exit(process: Process) -> str:
     if process.code is None:
         return "ended, its exit code went to an earlier agent"
@@ -252,7 +252,7 @@ class PartRunner:
     """Keeps the parts of the platform running."""
 
     def __init__(self, parts: Sequence[Part], home: Path, shelf: Shelf, backoff: Backoff | None = None) -> None:
-        self._parts = {p.name: RunningPart(p, home, shelf, backoff or Backoff(first=0.1)) for p in parts}
+        self._parts = {p.name: RunningPart(p, home, shelf, backoff or _BACKOFF) for p in parts}
 
     async def begin(self) -> None:
         """Adopt what runs, and start the rest in the order of their needs."""
