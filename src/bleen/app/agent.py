@@ -6,7 +6,7 @@ import sys
 
 from bleen.app.home import make_home
 from bleen.app.parts import parts_of
-from bleen.domain.errors import BleenError
+from bleen.domain.errors import BleenError, Conflict, Permanent
 from bleen.providers.envoy.backends import EnvoyBackends
 from bleen.providers.envoy.place import places
 from bleen.providers.local.agent import Agent
@@ -23,7 +23,13 @@ from bleen.settings import Settings, read_settings
 def make_agent(settings: Settings) -> Agent:
     """Return the agent of the platform of ``settings``, on this machine."""
     home = settings.path
-    machine = Machine(home=home, images=LocalImages(home), secrets=FolderSecrets(home), level=probe_isolation())
+    machine = Machine(
+        home=home,
+        images=LocalImages(home),
+        secrets=FolderSecrets(home),
+        level=probe_isolation(),
+        several_regions=len(settings.regions) > 1,
+    )
     backends = {place.region: EnvoyBackends([place]) for place in places(settings, settings.ports.gateway)}
     return Agent(machine, backends, PartRunner(parts_of(settings), home, machine.shelf))
 
@@ -35,9 +41,12 @@ def main() -> int:
     try:
         settings = make_home(read_settings())
         asyncio.run(_run(settings))
-    except BleenError as error:
+    except (Permanent, Conflict) as error:
         sys.stderr.write(f"{error}\n")
         return REFUSED
+    except BleenError as error:  # a full disk, say: the watchdog tries again
+        sys.stderr.write(f"{error}\n")
+        return 1
     except KeyboardInterrupt:
         return 0
     return 0
