@@ -107,5 +107,10 @@ class Upstream:
             await writer.drain()
 
 
+def serve(name: str, address: str, port: int) -> None:
+    """Be one instance, until SIGTERM."""
+    asyncio.run(Upstream(name).serve(address, port))
+
+
 if __name__ == "__main__":
-    asyncio.run(Upstream(sys.argv[1]).serve(sys.argv[2], int(sys.argv[3])))
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))
