@@ -13,8 +13,8 @@ from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
-from bleen.interfaces.transport import httpx
 from bleen.interfaces.views import (
+    ActiveRollouts,
     DryRun,
     Explanation,
     GoBackOrder,
@@ -24,10 +24,12 @@ from bleen.interfaces.views import (
     PlatformView,
     RetryOrder,
     RollbackResult,
+    ScaleOrder,
     ServiceList,
     ServiceView,
 )
-from bleen.workflows.messages import DeployRequest, DeployResult
+from bleen.providers.transport import httpx
+from bleen.workflows.messages import DeployRequest, DeployResult, ScaleResult
 
 T = TypeVar("T")
 _QUICK = httpx.Timeout(10.0, connect=2.0)
@@ -94,6 +96,14 @@ class Client:
     def retry(self, environment: str, service: str, order: RetryOrder) -> RollbackResult:
         """Roll the last release out again, which did not make it."""
         return self._post(f"/v1/services/{service}/retry", order, RollbackResult, environment=environment)
+
+    def scale(self, environment: str, service: str, order: ScaleOrder) -> ScaleResult:
+        """Change the number of instances."""
+        return self._post(f"/v1/services/{service}/scale", order, ScaleResult, environment=environment)
+
+    def rollouts(self) -> ActiveRollouts:
+        """Return every rollout under way, in every environment, warm times included."""
+        return self._get("/v1/rollouts", ActiveRollouts)
 
     def images(self) -> ImageList:
         """Return every image, newest first."""

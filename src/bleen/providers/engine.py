@@ -9,11 +9,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
-
 from bleen.domain.codec import Value
 from bleen.domain.errors import NotFound
 from bleen.providers.locked import under_lock
+from bleen.providers.transport import httpx
 
 
 class Engine(Value, frozen=True):

@@ -6,9 +6,8 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import httpx
-
 from bleen.domain.check import Check, CheckResult, CheckTime, CommandCheck, HttpCheck, title
+from bleen.providers.transport import httpx
 
 _WORDS = 300
 """How much of a command's output a result keeps: characters from its end."""

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
 from bleen.domain.codec import decode, encode
@@ -12,6 +11,7 @@ from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.providers.local.parts import PartSeen
 from bleen.providers.local.wire import ErrorBody, Health, Retirement, from_body
+from bleen.providers.transport import httpx
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
