@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{lock} is locked: {program} runs on this data already\n")
         return TAKEN
     os.set_inheritable(handle, True)
-    os.execv(program, (program, *rest))
+    os.execv(program, (program, *rest))  # noqa: RET503  # it does not return
 
 
 if __name__ == "__main__":
