@@ -18,7 +18,7 @@ def under_lock(lock: str, command: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable, "-m", __name__, lock, *command)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:  # noqa: RET503  # becoming a program does not return
     """Take the lock and become the program; return only where it is taken already."""
     lock, program, *rest = arguments
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{lock} is locked: {program} runs on this data already\n")
         return TAKEN
     os.set_inheritable(handle, True)
-    os.execv(program, (program, *rest))  # noqa: RET503  # it does not return
+    os.execv(program, (program, *rest))
 
 
 if __name__ == "__main__":
