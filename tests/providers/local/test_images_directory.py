@@ -36,7 +36,7 @@ async def test_python_finds_the_application_from_any_folder(bench: LocalBench, p
     write_app(bench.folder / "app", 7)
     image = await build(bench)
     if not image.runtime.endswith(python.removeprefix("python").removeprefix("3") or "11"):
-        pytest.skip(f"this interpreter is {image.runtime}")
+        pytest.skip(f"not applicable: this interpreter is {image.runtime}")
     assert output(bench, image, python, "-m", "hello") == "7\n"
 
 

@@ -222,8 +222,8 @@ def test_a_path_too_long_for_a_socket_is_refused(server_folder: Path) -> None:
 NOBODY = 65534
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="every other test of this file shows it")
-@pytest.mark.skipif(not open_to_all(Path(embedded.__file__)), reason="this checkout is closed to ordinary users")
+@pytest.mark.skipif(os.geteuid() != 0, reason="not applicable: every other test of this file shows it")
+@pytest.mark.skipif(not open_to_all(Path(embedded.__file__)), reason="not applicable: this checkout is closed to ordinary users")
 def test_an_ordinary_user_can_run_it(server_folder: Path) -> None:
     """Without root, the server runs as the user who starts it, and needs no capability."""
     server_folder.chmod(0o755)
