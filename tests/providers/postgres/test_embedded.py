@@ -223,7 +223,7 @@ NOBODY = 65534
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not applicable: every other test of this file shows it")
-@pytest.mark.skipif(not open_to_all(Path(embedded.__file__)), reason="not applicable: this checkout is closed to ordinary users")
+@pytest.mark.skipif(not open_to_all(Path(embedded.__file__)), reason="not applicable: this checkout is closed to others")
 def test_an_ordinary_user_can_run_it(server_folder: Path) -> None:
     """Without root, the server runs as the user who starts it, and needs no capability."""
     server_folder.chmod(0o755)
