@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bleen.domain.check import CheckResult, CheckTime
-from bleen.domain.command import Command, GoBack, Supersede, accept
+from bleen.domain.command import Command, GoBack, Scale, Supersede, accept
 from bleen.domain.decide import advance, applied, decide, measured
 from bleen.domain.decision import Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift
 from bleen.domain.errors import BleenError, NothingToDo
@@ -22,9 +22,13 @@ from bleen.workflows.messages import (
     DeployResult,
     Progress,
     Refused,
+    Resized,
     RollbackRequest,
     RolloutRequest,
+    ScaleRequest,
+    ScaleResult,
     Started,
+    Steered,
     Unchanged,
 )
 from bleen.workflows.world import World
@@ -88,6 +92,22 @@ class InlineControl:
         await self._enter(run, Commanded(command), by=command.by)
         run.told.set()
         return run.rollout
+
+    async def scale(self, request: ScaleRequest) -> ScaleResult:
+        if (request.environment, request.service) in self._runs:
+            return Steered(await self.command(request.environment, request.service, Scale(request.by, request.size)))
+        serving = serving_now(await self._world.observe(request.environment, request.service))
+        if serving is None:
+            what = f"nothing serves {request.service} in {request.environment}"
+            return Refused("NothingToDo", what, "", f"bleen deploy {request.service}")
+        return await self._resize(request, serving[1])
+
+    async def _resize(self, request: ScaleRequest, number: int) -> Resized:
+        fleets = [f for f in await self._world.fleets.observe(request.service) if f.release == number]
+        release = await self._world.ledger.release(request.service, number)
+        for fleet in fleets:
+            await self._world.fleets.launch(FleetOrder(fleet.slot, number, release.image, request.size, release.runtime))
+        return Resized(number, fleets[0].size, request.size)
 
     async def progress(self, environment: str, service: str) -> Progress | None:
         run = self._runs.get((environment, service))

@@ -246,12 +246,16 @@ def test_an_aborted_deployment_is_exit_code_1(bleen: Bleen, repository: Path, cl
 
 
 @pytest.mark.usefixtures("estate")
-def test_scaling_outside_a_rollout_names_the_service_file(bleen: Bleen) -> None:
-    """The size of a service is in its file; a rollout under way can be told another."""
+def test_scaling_needs_no_rollout(bleen: Bleen) -> None:
+    """It says from what to what, and that the service file has the last word."""
+    assert "next: bleen deploy hello" in bleen("scale", "hello", "4").err
     bleen("deploy", "hello")
     typed = bleen("scale", "hello", "4")
-    assert typed.code == 3
-    assert "write instances: 4" in typed.err
+    assert typed.code == 0
+    assert "r1 of hello goes from 2 to 4 instances" in typed.out and "service file" in typed.out
+    assert "has 4 instances already" in bleen("scale", "hello", "4").out
+    result = bleen("scale", "hello", "1", "--json").json["result"]
+    assert result == {"type": "resized", "release": 1, "before": 4, "after": 1}
 
 
 def test_a_rollout_under_way_is_scaled(bleen: Bleen, repository: Path, client: Client) -> None:
@@ -260,7 +264,9 @@ def test_a_rollout_under_way_is_scaled(bleen: Bleen, repository: Path, client: C
     write_service(repository, version="2.0.0", more=ASKING)
     bleen("deploy", "hello", "--detach")
     until_it_asks(client)
-    assert bleen("scale", "hello", "3", "--json").json["size"] == 3
+    typed = bleen("scale", "hello", "3")
+    assert (typed.code, "goes on with 3 instances" in typed.out) == (0, True)
+    assert bleen("scale", "hello", "3", "--json").json["result"]["rollout"]["size"] == 3
 
 
 # ---- rolling back, looking back ----

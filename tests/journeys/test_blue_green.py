@@ -12,7 +12,8 @@ from bleen.domain.command import Abort, Advance, Pause, Resume, Scale
 from bleen.domain.rollout import Aborted, Promoted, RolledBack, Superseded
 from bleen.domain.service import Service
 from bleen.domain.traffic import Colour
-from bleen.workflows.messages import Refused, Unchanged
+from bleen.interfaces.views import ScaleOrder
+from bleen.workflows.messages import Refused, Resized, Unchanged
 from tests.journeys.stage import Stage
 
 pytestmark = pytest.mark.journey
@@ -161,6 +162,20 @@ def test_rollout_scaling_during_update(stage: Stage) -> None:
     play.until(lambda: play.fleets() == {"r1": 3, "r2": 3}, "three instances each")
     play.tell(Advance("ada"))
     assert play.settled().outcome == Promoted()
+
+
+def test_a_service_is_scaled_outside_any_rollout(stage: Stage) -> None:
+    """The same instances go on, more join them, and the next deployment goes by its file."""
+    play = stage.given("scaled", warm="0s")
+    play.deploy(words="same")
+    play.ended()
+    before = {i.pid for i in play.fleet(Colour.BLUE)}
+    assert stage.client.scale("dev", "scaled", ScaleOrder("ada", 3)) == Resized(1, 2, 3)
+    play.until(lambda: sum(i.state == "ready" for i in play.fleet(Colour.BLUE)) == 3, "three ready instances")
+    assert before < {i.pid for i in play.fleet(Colour.BLUE)}
+    unchanged = play.submit({"FAIL": "", "WORDS": "same"})
+    assert isinstance(unchanged, Unchanged) and unchanged.resized == Resized(1, 3, 2)
+    play.until(lambda: {i.pid for i in play.fleet(Colour.BLUE)} == before, "the first two instances")
 
 
 def test_blue_green_preview_replica_count(stage: Stage) -> None:

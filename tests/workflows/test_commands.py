@@ -10,14 +10,14 @@ from temporalio.testing import ActivityEnvironment
 from bleen.domain.check import HttpCheck
 from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Resume, Supersede
 from bleen.domain.decision import AskHuman, Measure, Wait
-from bleen.domain.errors import NothingToDo
-from bleen.domain.ledger import Commanded
+from bleen.domain.errors import NothingToDo, StorageFull
+from bleen.domain.ledger import Commanded, Scaled
 from bleen.domain.rollout import Aborted, Promoted, RolledBack, Rollout
 from bleen.domain.service import BlueGreen, Checks
 from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.activities import Activities
 from bleen.workflows.control import Control
-from bleen.workflows.messages import Refused, RolloutInput, RolloutRequest, Started
+from bleen.workflows.messages import Refused, Resized, RolloutInput, RolloutRequest, ScaleRequest, Started, Steered
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import rollout_id
 from tests.workflows.stage import ENVIRONMENT, Stage, eventually, quick
@@ -165,6 +165,51 @@ async def test_a_late_command_says_so_on_the_time_skipping_server_too(time_skipp
             await Control(time_skipping, stage.queue).command(ENVIRONMENT, stage.service, Abort("ada"))
 
 
+async def test_a_service_is_scaled_outside_any_rollout(stage: Stage) -> None:
+    """It is in the ledger with who asked, before it is done; the same size again is no entry."""
+    refused = await scale(stage, 4)
+    assert isinstance(refused, Refused) and refused.error == "NothingToDo"
+    await stage.deployed("1")
+    await stage.idle()
+    stage.fleets.refusal = StorageFull("no room")
+    asked = asyncio.create_task(scale(stage, 4))
+    await eventually(lambda: stage.entries(Scaled), "the entry")
+    stage.fleets.refusal = None
+    assert await asked == Resized(1, 2, 4)
+    assert await scale(stage, 4) == Resized(1, 4, 4)
+    assert [(e.event, e.by) for e in await stage.entries(Scaled)] == [(Scaled(1, 4, 2), "ada")]
+    assert [f.size for f in await stage.fleets.observe(stage.service)] == [4]
+
+
+async def test_a_rollback_keeps_the_size_of_what_it_replaces(stage: Stage) -> None:
+    """What was scaled is not made smaller by going back."""
+    for version in ("1", "2"):
+        await stage.deployed(version)
+        await stage.idle()
+    await scale(stage, 5)
+    back = await stage.rollback()
+    assert isinstance(back, Started)
+    await stage.settled(back.rollout)
+    await stage.idle()
+    assert [(f.release, f.size) for f in await stage.fleets.observe(stage.service)] == [(1, 5)]
+
+
+async def test_a_rollout_that_goes_back_still_takes_a_size(stage: Stage) -> None:
+    """While the refused fleet is kept for a look at it, the old one is what serves."""
+    await stage.deployed("1")
+    await stage.idle()
+    await stage.deploy("2", quick(auto_promote=False, abort_delay="10m"))
+    await stage.deciding(AskHuman)
+    await tell(stage, Abort("ada"))
+    await stage.deciding(Wait, "is kept a little")
+    assert isinstance(await scale(stage, 4), Steered)
+
+    async def grown() -> bool:
+        return {f.release: f.size for f in await stage.fleets.observe(stage.service)} == {1: 4, 2: 2}
+
+    await eventually(grown, "the old fleet has four instances")
+
+
 async def test_commands_that_race_are_taken_one_after_the_other(stage: Stage) -> None:
     """One of two opposite commands wins, the other hears why, and the ledger has what was taken."""
     rollout = await asking(stage)
@@ -217,6 +262,10 @@ async def aborted(stage: Stage, version: str, strategy: BlueGreen, phase: type[A
 
 async def tell(stage: Stage, command: Command) -> Rollout:
     return await stage.control.command(ENVIRONMENT, stage.service, command)
+
+
+async def scale(stage: Stage, size: int) -> object:
+    return await stage.control.scale(ScaleRequest(ENVIRONMENT, stage.service, size, "ada"))
 
 
 async def rolled_back(stage: Stage, rollout: str) -> RolledBack | None:

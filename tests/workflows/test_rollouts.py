@@ -14,7 +14,7 @@ from bleen.domain.rollout import Aborted, Failed, Promoted, RolledBack, Supersed
 from bleen.domain.service import Checks
 from bleen.domain.traffic import Colour, Route
 from bleen.providers.memory.fleets import Behaviour
-from bleen.workflows.messages import Refused, Started, Unchanged
+from bleen.workflows.messages import Refused, Resized, Started, Unchanged
 from bleen.workflows.starting import rollout_id
 from tests.fixtures.engine import RunningEngine
 from tests.workflows.stage import ENVIRONMENT, Stage, eventually, quick
@@ -61,9 +61,20 @@ async def test_another_size_of_the_same_release_is_given_to_its_fleet(stage: Sta
     """A change of the number of instances alone needs no rollout, and is in the ledger."""
     await stage.deployed("1")
     await stage.idle()
-    assert isinstance(await stage.deploy("1", instances=5), Unchanged)
+    unchanged = await stage.deploy("1", instances=5)
+    assert isinstance(unchanged, Unchanged) and unchanged.resized == Resized(1, 2, 5)
     assert [f.size for f in await stage.fleets.observe(stage.service)] == [5]
-    assert len(await stage.entries(Scaled)) == 1
+    assert [e.event for e in await stage.entries(Scaled)] == [Scaled(1, 5, 2)]
+
+
+async def test_another_size_in_the_warm_time_is_no_new_rollout(stage: Stage) -> None:
+    """The rollout that keeps the old fleet warm takes it over, and the answer says so."""
+    await stage.deployed("1")
+    await stage.deployed("2", quick(warm="10m"))
+    unchanged = await stage.deploy("2", quick(warm="10m"), instances=5)
+    assert isinstance(unchanged, Unchanged) and unchanged.resized == Resized(2, 2, 5)
+    await eventually(lambda: sized(stage, 5), "both fleets have five instances")
+    assert not await stage.entries(Scaled)
 
 
 async def test_another_size_in_mid_rollout_is_taken_over(stage: Stage) -> None:
@@ -74,10 +85,12 @@ async def test_another_size_in_mid_rollout_is_taken_over(stage: Stage) -> None:
     joined = await stage.deploy("2", quick(auto_promote=False), instances=3)
     assert isinstance(begun, Started) and isinstance(joined, Started) and joined.rollout == begun.rollout
 
-    async def grown() -> bool:
-        return {f.size for f in await stage.fleets.observe(stage.service)} == {3}
+    await eventually(lambda: sized(stage, 3), "both fleets have three instances")
 
-    await eventually(grown, "both fleets have three instances")
+
+async def sized(stage: Stage, size: int) -> bool:
+    """Return whether every fleet has that size."""
+    return {f.size for f in await stage.fleets.observe(stage.service)} == {size}
 
 
 async def test_a_source_that_cannot_be_built_is_refused(stage: Stage) -> None:

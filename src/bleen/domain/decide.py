@@ -1,6 +1,6 @@
 """What to do next. `decide` is asked again after everything that happens; it holds all the policy there is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from msgspec import structs
@@ -97,6 +97,9 @@ def _going_back(rollout: Rollout, seen: Observation, now: datetime) -> Decision 
         return _give_up(rollout, seen)
     if not seen.serves(rollout.stable_colour, rollout.stable.number):
         return _restore(rollout, seen)
+    resized = _sized(seen, rollout, {rollout.stable_colour: rollout.stable_size})
+    if resized is not None:
+        return resized
     until = (rollout.settled or now) + rollout.strategy.abort_delay
     if rollout.successor is None and now < until:
         return Wait(f"{rollout.target.name} is kept a little, for a look at it", until)
@@ -133,6 +136,11 @@ def _resized(rollout: Rollout, seen: Observation, now: datetime) -> Decision | N
     wanted = {rollout.stable_colour: rollout.stable_size}
     if rollout.step > starts[-1]:
         wanted[rollout.target_colour] = rollout.size
+    return _sized(seen, rollout, wanted)
+
+
+def _sized(seen: Observation, rollout: Rollout, wanted: Mapping[Colour, int]) -> Decision | None:
+    """Return the launch that gives a fleet of ``rollout`` the size that is wanted of its colour."""
     for fleet in seen.fleets:
         size = wanted.get(fleet.slot.colour)
         if size is not None and fleet.release == rollout.number(fleet.slot.colour) and fleet.size != size:

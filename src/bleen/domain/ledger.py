@@ -62,6 +62,8 @@ class Scaled(Tagged, frozen=True):
 
     release: int
     size: int
+    before: int = 0
+    """The size that it had; 0 in entries of the first versions."""
 
 
 Event = ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Settled | Finished | Scaled

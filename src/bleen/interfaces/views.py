@@ -1,8 +1,9 @@
 """What the API answers: the values that the command line and the console show."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
@@ -162,6 +163,13 @@ class GoBackOrder(Value, frozen=True):
 
     by: str
     to: int | None = None
+
+
+class ScaleOrder(Value, frozen=True):
+    """Have so many instances from now on, until a deployment says otherwise."""
+
+    by: str
+    size: Annotated[int, Meta(ge=1, le=1000)]
 
 
 class RetryOrder(Value, frozen=True):

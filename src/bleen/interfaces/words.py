@@ -8,7 +8,7 @@ from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Resume,
 from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.fleet import Fleet, Instance
 from bleen.domain.ledger import Checked, Commanded, Decided, Event, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
-from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Superseded
+from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.strategy import Commit, Judge, KeepWarm, OpenPreview, RunChecks, SetWeight, StartFleet, Step
 from bleen.domain.traffic import Route
 from bleen.domain.views import Evidence, GatewayFact
@@ -82,6 +82,12 @@ def outcome_words(outcome: Outcome) -> str:
         case Failed(reason):
             return f"failed: {reason}"
     assert_never(outcome)
+
+
+def course_words(rollout: Rollout) -> str:
+    """Return from where to where it goes: ``r1 -> r2 2.0``."""
+    source = f"{rollout.stable.name} -> " if rollout.stable else ""
+    return f"{source}{rollout.target.name} {rollout.target.version}".rstrip()
 
 
 def command_words(command: Command) -> str:
@@ -160,8 +166,8 @@ def event_words(event: Event) -> str:
             return "cleaned up"
         case ReleaseMade(release):
             return f"made {release.name}"
-        case Scaled(release, size):
-            return f"scaled r{release} to {counted(size, 'instance')}"
+        case Scaled(release, size, before):
+            return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)
 
 

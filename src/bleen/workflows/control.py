@@ -1,5 +1,6 @@
 """What the API calls: the workflows of Bleen, in the domain's words."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +10,16 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowQueryRejecte
 from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
-from bleen.domain.command import Command, GoBack
+from bleen.domain.command import Command, GoBack, Scale
 from bleen.domain.errors import BleenError, NothingToDo, Unreachable
 from bleen.domain.rollout import Rollout
 from bleen.workflows.converter import domain_error
-from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
-from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest
+from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
+from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult, Steered
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class Control:
@@ -28,7 +31,10 @@ class Control:
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         """Return once the rollout has begun, or waits for the one before it, or was refused."""
-        return await self._run(DeployWorkflow.run, request, f"deploy/{request.environment}/{request.spec.service}")
+        result: DeployResult = await self._run(
+            DeployWorkflow.run, request, f"deploy/{request.environment}/{request.spec.service}"
+        )
+        return result
 
     async def rollback(self, request: RollbackRequest) -> DeployResult | Rollout:
         """Go back: the running rollout where it can, which is one split change; else by a new one."""
@@ -36,7 +42,24 @@ class Control:
             rollout = await self._tell(request.environment, request.service, GoBack(request.by))
             if rollout is not None:
                 return rollout
-        return await self._run(RollbackWorkflow.run, request, f"rollback/{request.environment}/{request.service}")
+        result: DeployResult = await self._run(
+            RollbackWorkflow.run, request, f"rollback/{request.environment}/{request.service}"
+        )
+        return result
+
+    async def scale(self, request: ScaleRequest) -> ScaleResult:
+        """Give the service another size: by the rollout under way, or without one."""
+        for pause in _PAUSES:
+            try:
+                rollout = await self._tell(request.environment, request.service, Scale(request.by, request.size))
+            except NothingToDo:  # it is just beginning, or just ending
+                await asyncio.sleep(pause)
+                continue
+            if rollout is not None:
+                return Steered(rollout)
+            break
+        result: ScaleResult = await self._run(ScaleWorkflow.run, request, f"scale/{request.environment}/{request.service}")
+        return result
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
         """Return the rollout with ``command`` taken; NothingToDo says why where it makes no sense."""
@@ -73,12 +96,11 @@ class Control:
         progress = await self.progress(request.environment, request.service)
         return progress is not None and progress.rollout.stable is not None and progress.rollout.stable.number == request.to
 
-    async def _run(self, workflow: Any, request: object, name: str) -> DeployResult:
+    async def _run(self, workflow: Any, request: object, name: str) -> Any:
         async with _engine():
-            result: DeployResult = await self._client.execute_workflow(
+            return await self._client.execute_workflow(
                 workflow, request, id=f"{name}/{uuid.uuid4()}", task_queue=self._task_queue, task_timeout=TASK_TIMEOUT
             )
-        return result
 
 
 @asynccontextmanager

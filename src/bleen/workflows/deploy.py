@@ -1,4 +1,4 @@
-"""The workflows that lead to a rollout: deploy makes a release first, rollback chooses one."""
+"""The workflows that lead to a rollout, or need none: deploy makes a release, rollback chooses one, scale keeps it."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,8 @@ with workflow.unsafe.imports_passed_through():
         Refused,
         RollbackRequest,
         RolloutRequest,
+        ScaleRequest,
+        ScaleResult,
         Started,
         Unchanged,
     )
@@ -42,7 +44,13 @@ class DeployWorkflow:
         """Return what became of it; a refusal is a value."""
         try:
             release = await workflow.execute_activity_method(Activities.prepare_release, request, **_PATIENT)
-            return await _begin(_rollout_of(request, release), release)
+            wanted = _rollout_of(request, release)
+            begun = await _begin(wanted, release)
+            if begun is not None:
+                return begun
+            scale = ScaleRequest(wanted.environment, wanted.service, wanted.size, wanted.by)
+            resized = await workflow.execute_activity_method(Starting.resize, scale, **_PATIENT)
+            return Unchanged(release, resized if resized.before != resized.after else None)
         except ActivityError as failure:
             return _refused(failure)
 
@@ -57,17 +65,31 @@ class RollbackWorkflow:
         try:
             wanted = await workflow.execute_activity_method(Starting.choose_release, request, **_PATIENT)
             release = await workflow.execute_activity_method(Activities.find_release, wanted, **_PATIENT)
-            return await _begin(structs.replace(wanted, token=workflow.info().workflow_id), release)
+            begun = await _begin(structs.replace(wanted, token=workflow.info().workflow_id), release)
+            return begun or Unchanged(release)
         except ActivityError as failure:
             return _refused(failure)
 
 
-async def _begin(wanted: RolloutRequest, release: Release) -> DeployResult:
-    rollout = await workflow.execute_activity_method(Starting.begin, wanted, **_PATIENT)
-    if rollout is not None:
-        return Started(rollout, release)
-    await workflow.execute_activity_method(Starting.resize, wanted, **_PATIENT)
-    return Unchanged(release)
+@workflow.defn(name="Scale")
+class ScaleWorkflow:
+    """Give the fleet that serves another size, outside any rollout."""
+
+    @workflow.run
+    async def run(self, request: ScaleRequest) -> ScaleResult:
+        """Return what became of it; a refusal is a value."""
+        try:
+            return await workflow.execute_activity_method(Starting.resize, request, **_PATIENT)
+        except ActivityError as failure:
+            return _refused(failure)
+
+
+async def _begin(wanted: RolloutRequest, release: Release) -> DeployResult | None:
+    """Return what became of it; None where the release serves already, and no rollout is under way."""
+    joined = await workflow.execute_activity_method(Starting.begin, wanted, **_PATIENT)
+    if joined is None:
+        return None
+    return Unchanged(release, joined.resized) if joined.resized else Started(joined.rollout, release)
 
 
 def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:

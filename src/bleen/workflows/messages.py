@@ -32,6 +32,15 @@ class RollbackRequest(Value, frozen=True):
     to: int | None = None
 
 
+class ScaleRequest(Value, frozen=True):
+    """Give the service that many instances, until a deployment says otherwise."""
+
+    environment: str
+    service: str
+    size: int
+    by: str
+
+
 class RolloutRequest(Value, frozen=True):
     """Roll a release out. The input of the rollout workflow."""
 
@@ -64,10 +73,35 @@ class Started(Tagged, frozen=True):
     release: Release
 
 
+class Resized(Tagged, frozen=True):
+    """The release that serves is given another number of instances, without a rollout."""
+
+    release: int
+    before: int
+    after: int
+
+
+class Steered(Tagged, frozen=True):
+    """The rollout under way took it."""
+
+    rollout: Rollout
+
+
 class Unchanged(Tagged, frozen=True):
     """The release serves already: same image, same configuration."""
 
     release: Release
+    resized: Resized | None = None
+    """The one thing that changed, if it did: its number of instances."""
+
+
+class Joined(Value, frozen=True):
+    """What became of a request to roll out."""
+
+    rollout: str = ""
+    """The rollout that carries it out; empty while it waits for the one before it."""
+    resized: Resized | None = None
+    """Its release is promoted already, by the rollout that keeps the old fleet warm: that one takes over the size."""
 
 
 class Refused(Tagged, frozen=True):
@@ -81,6 +115,8 @@ class Refused(Tagged, frozen=True):
 
 
 DeployResult = Started | Unchanged | Refused
+ScaleResult = Resized | Steered | Refused
+"""Resized with two equal numbers: it had so many already."""
 
 
 class Progress(Value, frozen=True):

@@ -27,7 +27,17 @@ with workflow.unsafe.imports_passed_through():
     from bleen.domain.rollout import Observation, Promoted, Rollout
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error, to_failure_error
-    from bleen.workflows.messages import Carried, Order, Progress, RolloutInput, RolloutRequest, RolloutResult, Subject
+    from bleen.workflows.messages import (
+        Carried,
+        Joined,
+        Order,
+        Progress,
+        Resized,
+        RolloutInput,
+        RolloutRequest,
+        RolloutResult,
+        Subject,
+    )
     from bleen.workflows.outbox import Outbox
 
 T = TypeVar("T")
@@ -122,8 +132,8 @@ class RolloutWorkflow:
         accept(self._rollout, command, self._now())
 
     @workflow.update
-    async def join(self, request: RolloutRequest) -> str:
-        """Return the id of the rollout that carries ``request`` out; empty where it waits for this one to end.
+    async def join(self, request: RolloutRequest) -> Joined:
+        """Return the rollout that carries ``request`` out; none where it waits for this one to end.
 
         NothingToDo where its release serves already. The last one that waits wins.
         """
@@ -131,24 +141,41 @@ class RolloutWorkflow:
             await workflow.wait_condition(lambda: self._rollout is not None or self._refusal is not None)
             if self._refusal is not None:
                 raise to_failure_error(self._refusal)
-            return self._plan.id
+            return Joined(self._plan.id)
+        if self._serves(request):
+            return Joined(self._plan.id, self._resized(request))
         self._waiting = request
         if self._rollout is not None and not self._closed:
             self._take(Supersede(request.by, request.release))
-        return ""
+        return Joined()
+
+    def _means(self, request: RolloutRequest) -> bool:
+        """Return whether this rollout goes to the release of ``request``, and no other one waits behind it."""
+        rollout = self._rollout
+        if rollout is None or rollout.retreat is not None or self._waiting is not None:
+            return False
+        return rollout.target.number == request.release
 
     def _carries(self, request: RolloutRequest) -> bool:
         """Return whether this rollout is what ``request`` asks for; it takes over another size."""
         rollout = self._rollout
-        if rollout is None or self._closed or rollout.retreat is not None or self._waiting is not None:
-            return False
-        if rollout.target.number != request.release:
+        if rollout is None or self._closed or rollout.outcome is not None or not self._means(request):
             return False
         if rollout.size != request.size:
             self._take(Scale(request.by, request.size))
-        elif isinstance(rollout.outcome, Promoted):
-            raise to_failure_error(NothingToDo(f"{rollout.target.name} serves {rollout.service} already"))
         return True
+
+    def _serves(self, request: RolloutRequest) -> bool:
+        """Return whether the release of ``request`` was promoted by this rollout, which only cleans up."""
+        return self._rollout is not None and isinstance(self._rollout.outcome, Promoted) and self._means(request)
+
+    def _resized(self, request: RolloutRequest) -> Resized:
+        """Take over another size of the release that serves; NothingToDo where it has that one, or none can be taken."""
+        before = self._plan.size
+        if self._closed or before == request.size:
+            raise to_failure_error(NothingToDo(f"{self._plan.target.name} serves {request.service} already"))
+        self._take(Scale(request.by, request.size))
+        return Resized(request.release, before, request.size)
 
     def _take(self, command: Command) -> None:
         self._rollout = accept(self._plan, command, self._now())

@@ -22,7 +22,15 @@ from bleen.domain.plan import serving_now, trusted
 from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.views import standing
 from bleen.workflows.converter import domain_error
-from bleen.workflows.messages import RollbackRequest, RolloutInput, RolloutRequest, RolloutResult
+from bleen.workflows.messages import (
+    Joined,
+    Resized,
+    RollbackRequest,
+    RolloutInput,
+    RolloutRequest,
+    RolloutResult,
+    ScaleRequest,
+)
 from bleen.workflows.pulse import pulse
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.world import World
@@ -86,8 +94,8 @@ class Starting:
         self._task_queue = task_queue
 
     @activity.defn
-    async def begin(self, request: RolloutRequest) -> str | None:
-        """Return the id of the rollout of ``request``; empty where it waits for the one before it.
+    async def begin(self, request: RolloutRequest) -> Joined | None:
+        """Return what became of ``request``: its rollout, or its place behind the one that runs.
 
         None where the release serves already. To start a rollout and to ask the one that runs is one step of the
         engine; one that ends meanwhile is asked again.
@@ -95,13 +103,13 @@ class Starting:
         async with pulse():
             while True:
                 try:
-                    rollout = await answer(lambda: self._join(request))
+                    joined = await answer(lambda: self._join(request))
                 except NothingToDo:
                     return None
-                if rollout is not None:
-                    return rollout
+                if joined is not None:
+                    return joined
 
-    async def _join(self, request: RolloutRequest) -> str:
+    async def _join(self, request: RolloutRequest) -> Joined:
         start: WithStartWorkflowOperation[RolloutWorkflow, RolloutResult] = WithStartWorkflowOperation(
             RolloutWorkflow.run,
             RolloutInput(request),
@@ -124,13 +132,14 @@ class Starting:
             raise NothingToDo(f"{request.service} has no earlier release", next=f"bleen history {request.service}")
         last = _last_started(past, request)
         await self._world.ledger.release(request.service, earlier)
+        seen = await self._world.observe(request.environment, request.service)
         return RolloutRequest(
             environment=request.environment,
             service=request.service,
             hosts=last.hosts,
             release=earlier,
             strategy=last.strategy,
-            size=last.size,
+            size=size_for(earlier, last, seen),
             by=request.by,
             trusted=trusted(earlier, stands.previous, last.strategy.rollback_window),
         )
@@ -140,27 +149,48 @@ class Starting:
         return await self._world.ledger.read(query)
 
     @activity.defn
-    async def resize(self, request: RolloutRequest) -> bool:
-        """Give the release that serves already the size of ``request``; return whether it had another."""
-        seen = await self._world.observe(request.environment, request.service)
-        orders = await self._resized(request, seen)
-        if orders:
-            key, event = f"scale/{request.token}", Scaled(request.release, request.size)
-            await self._world.ledger.append(Draft(key, request.environment, request.service, event, by=request.by))
-        for order in orders:
-            await self._world.fleets.launch(order)
-        return bool(orders)
-
-    async def _resized(self, request: RolloutRequest, seen: Observation) -> list[FleetOrder]:
+    async def resize(self, request: ScaleRequest) -> Resized:
+        """Give what serves the size of ``request``; NothingToDo where nothing serves."""
+        world, key = self._world, f"scale/{activity.info().workflow_id}"
+        seen = await world.observe(request.environment, request.service)
         serving = serving_now(seen)
-        if serving is None or serving[1] != request.release:
-            return []
-        release = await self._world.ledger.release(request.service, request.release)
-        return [
-            FleetOrder(f.slot, f.release, release.image, request.size, release.runtime)
-            for f in seen.fleets
-            if (f.slot.colour, f.release) == serving and f.size != request.size
-        ]
+        if serving is None:
+            raise _nothing_serves(request, seen)
+        _, number = serving
+        fleets = [f for f in seen.fleets if (f.slot.colour, f.release) == serving]
+        before = await self._before(request, key) or max((f.size for f in fleets), default=request.size)
+        if before != request.size:
+            event = Scaled(number, request.size, before)
+            await world.ledger.append(Draft(key, request.environment, request.service, event, by=request.by))
+        release = await world.ledger.release(request.service, number)
+        for fleet in fleets:
+            if fleet.size != request.size:
+                await world.fleets.launch(FleetOrder(fleet.slot, number, release.image, request.size, release.runtime))
+        return Resized(number, before, request.size)
+
+    async def _before(self, request: ScaleRequest, key: str) -> int:
+        """Return the size that was there before an attempt that was cut off after its entry; 0 where none was."""
+        query = Query(service=request.service, environment=request.environment, kinds=("scaled",), newest=True, limit=10)
+        events = [entry.event for entry in await self._world.ledger.read(query) if entry.key == key]
+        return next((event.before for event in events if isinstance(event, Scaled)), 0)
+
+
+def size_for(release: int, last: Rollout, seen: Observation) -> int:
+    """Return how many instances a rollout back to ``release`` is to have: as many as what it replaces.
+
+    A release that did not make it, in ``last``, is tried again in the size that was meant for it.
+    """
+    serving = serving_now(seen)
+    if serving is None or (release == last.target.number and release != serving[1]):
+        return last.size
+    return max((f.size for f in seen.fleets if (f.slot.colour, f.release) == serving), default=last.size)
+
+
+def _nothing_serves(request: ScaleRequest, seen: Observation) -> Unreachable | NothingToDo:
+    service = request.service
+    if not seen.hosts_answered or seen.silent or not seen.gateways:
+        return Unreachable(f"what serves {service} is unknown now", why="a gateway or a machine is silent", next="bleen doctor")
+    return NothingToDo(f"nothing serves {service} in {request.environment}", next=f"bleen deploy {service}")
 
 
 def _last_started(past: Sequence[Entry], request: RollbackRequest) -> Rollout:

@@ -17,12 +17,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
 from bleen.workflows.converter import to_failure_error
-from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow
+from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, Starting
 from bleen.workflows.world import World
 
-WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow)
+WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 

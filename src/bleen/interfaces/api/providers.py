@@ -11,7 +11,7 @@ from bleen.domain.command import Command
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
 from bleen.ports import Fleets, Gateway, Images, Ledger
-from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest
+from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
 
 
 class Controls(Protocol):
@@ -25,6 +25,9 @@ class Controls(Protocol):
 
     async def rollback(self, request: RollbackRequest) -> DeployResult | Rollout:
         """Go back, by one split change where the old fleet is warm, else by a rollout."""
+
+    async def scale(self, request: ScaleRequest) -> ScaleResult:
+        """Give the service another size, by the rollout under way or without one."""
 
     async def progress(self, environment: str, service: str) -> Progress | None:
         """Return the live view of the rollout under way."""

@@ -21,10 +21,11 @@ from bleen.interfaces.views import (
     RetryOrder,
     Returning,
     RollbackResult,
+    ScaleOrder,
     ServiceList,
     ServiceView,
 )
-from bleen.workflows.messages import DeployResult, RollbackRequest
+from bleen.workflows.messages import DeployResult, RollbackRequest, ScaleRequest, ScaleResult
 
 Environment = Annotated[str, QueryParameter(description="Default: the environment of the platform.")]
 
@@ -106,9 +107,18 @@ async def retry(
     return Returning(result) if isinstance(result, Rollout) else result
 
 
+@post("/v1/services/{service:str}/scale", status_code=200)
+async def scale(
+    providers: Here, service: FromPath[str], data: JSONBody[ScaleOrder], environment: Environment = ""
+) -> ScaleResult:
+    """Change the number of instances: by the rollout under way, or without one."""
+    where = environment or providers.environment
+    return await providers.control.scale(ScaleRequest(where, service, data.size, data.by))
+
+
 async def _lines(log: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:
     async for line in log:
         yield encode(line) + b"\n"
 
 
-ROUTES = (list_services, show_service, show_history, explain_last, show_logs, command, roll_back, retry)
+ROUTES = (list_services, show_service, show_history, explain_last, show_logs, command, roll_back, retry, scale)

@@ -7,8 +7,8 @@ from bleen.interfaces.cli.follow import Ending, Quest, follow
 from bleen.interfaces.cli.session import DETACHED, Session
 from bleen.interfaces.problem import kind_named
 from bleen.interfaces.views import Returning, RollbackResult
-from bleen.interfaces.words import lasting, outcome_words
-from bleen.workflows.messages import Refused, Started, Unchanged
+from bleen.interfaces.words import counted, course_words, lasting, outcome_words
+from bleen.workflows.messages import Refused, Resized, ScaleResult, Started, Steered, Unchanged
 
 
 def conclude(
@@ -24,8 +24,8 @@ def conclude(
     match result:
         case Refused(error, what, why, next):
             raise kind_named(error)(what, why=why, next=next)
-        case Unchanged(release):
-            return _unchanged(session, environment, service, release.name, release.version, result)
+        case Unchanged():
+            return _unchanged(session, environment, service, result)
         case Returning(rollout):
             quest = Quest(environment, service, rollout.target.number, rollout.id, returning=True)
             back = f"{service} goes back to {rollout.stable.name}" if rollout.stable else f"{service} goes back"
@@ -39,11 +39,37 @@ def conclude(
     assert_never(result)
 
 
-def _unchanged(session: Session, environment: str, service: str, release: str, version: str, result: Unchanged) -> int:
+def tell_size(session: Session, environment: str, service: str, result: ScaleResult) -> None:
+    """Tell what became of a wish for another number of instances."""
+    if isinstance(result, Refused):
+        raise kind_named(result.error)(result.what, why=result.why, next=result.next)
     if session.json:
         session.say_json({"environment": environment, "service": service, "result": result})
+        return
+    match result:
+        case Steered(rollout):
+            session.say(
+                f"{rollout.id} ({course_words(rollout)}) goes on with {counted(rollout.size, 'instance')} for each release"
+            )
+        case Resized(release, before, after) if before == after:
+            session.say(f"r{release} of {service} has {counted(after, 'instance')} already")
+            return
+        case Resized(release, before, after):
+            session.say(f"r{release} of {service} goes from {before} to {counted(after, 'instance')}")
+            session.say(f"the next bleen deploy {service} goes by its service file again")
+    session.say(f"watch it: bleen status {service} --watch")
+
+
+def _unchanged(session: Session, environment: str, service: str, result: Unchanged) -> int:
+    release, resized = result.release, result.resized
+    named = f"{release.name} {release.version}".rstrip()
+    if session.json:
+        session.say_json({"environment": environment, "service": service, "result": result})
+    elif resized is not None:
+        session.say(f"{named} serves {service} already; it goes from {resized.before} to {counted(resized.after, 'instance')}")
+        session.say(f"watch it: bleen status {service} --watch")
     else:
-        session.say(f"{release} {version} serves {service} already: same image, same configuration")
+        session.say(f"{named} serves {service} already: same image, same configuration, same number of instances")
     return 0
 
 

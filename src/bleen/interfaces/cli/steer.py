@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bleen.domain.errors import InvalidInput, NothingToDo
+from bleen.domain.errors import InvalidInput
 from bleen.interfaces.cli.options import Context, Detach, Environment, Json, ServiceName, example
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
     from bleen.domain.command import Command
-    from bleen.domain.rollout import Rollout
     from bleen.interfaces.views import RollbackResult
 
 
@@ -75,17 +74,17 @@ def scale(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """Change the number of instances while a rollout is under way.
+    """Change the number of instances.
 
-    Its warm time included. Otherwise, and for good, it is `instances` of the service file, and a deployment.
+    Until the next deployment, which goes by `instances` of the service file.
     """
-    from bleen.domain.command import Scale
+    from bleen.interfaces.cli import outcome
+    from bleen.interfaces.views import ScaleOrder
 
-    try:
-        _tell(ctx.obj, env, service, Scale(by=ctx.obj.person, size=instances), f"has {instances} instances to reach")
-    except NothingToDo as error:
-        next = f"write instances: {instances} in its service file, then bleen deploy {service}"
-        raise NothingToDo(error.what, why=error.why, next=next) from error
+    session: Session = ctx.obj
+    with session.client() as client:
+        result = client.scale(session.environment(env), service, ScaleOrder(by=session.person, size=instances))
+    outcome.tell_size(session, session.environment(env), service, result)
 
 
 def retry(ctx: Context, service: ServiceName, env: Environment = None, detach: Detach = False, json: Json = False) -> None:
@@ -136,13 +135,10 @@ def _tell(session: Session, env: str | None, service: str, command: "Command", t
     if session.json:
         session.say_json(rollout)
         return
-    session.say(f"{rollout.id} ({_course(rollout)}) {then.format(service=service)}")
+    from bleen.interfaces.words import course_words
+
+    session.say(f"{rollout.id} ({course_words(rollout)}) {then.format(service=service)}")
     session.say(f"watch it: bleen status {service} --watch")
-
-
-def _course(rollout: "Rollout") -> str:
-    source = f"{rollout.stable.name} -> " if rollout.stable else ""
-    return f"{source}{rollout.target.name} {rollout.target.version}".rstrip()
 
 
 def _after(session: Session, environment: str, service: str, result: "RollbackResult", detach: bool) -> int:
