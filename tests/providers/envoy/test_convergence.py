@@ -50,6 +50,20 @@ async def test_changes_that_come_together_are_written_together(gateway: EnvoyGat
     assert (await seen_by_all(gateway)).generation == 100
 
 
+async def test_a_change_that_nobody_waits_for_is_not_made(gateway: EnvoyGateway, backends: EnvoyBackends) -> None:
+    """Cancelled while it waits for its turn, a route does not come into force with the next one."""
+    for service in ("hello", "other"):
+        await both_colours(backends, service)
+    first = asyncio.create_task(gateway.set_route(a_route(BLUE), 1))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(gateway.set_route(a_route(GREEN), 2))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await gateway.set_route(a_route(BLUE, service="other"), 1)
+    await first
+    assert (await seen_by_all(gateway)).generation == 1
+
+
 class Forgetful:
     """A reader of a file who misses some renames for good, as Envoy can."""
 

@@ -145,6 +145,7 @@ class Admin:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._session: aiohttp.ClientSession | None = None
+        self._last = RoutesSeen()
         self._routes = Glance(self.routes, place.routes)
         self._hosts = Glance(self.hosts, place.clusters)
 
@@ -175,12 +176,13 @@ class Admin:
         return (seen.configs[0].version_info, seen.configs[0].error_state.details) if seen.configs else ("", "")
 
     async def routes(self) -> RoutesSeen:
-        """Return the routes that it has."""
-        seen = await self._ask("/config_dump?resource=dynamic_route_configs", _Dump)
-        if not seen.configs:
-            return RoutesSeen()
-        config = seen.configs[0]
-        return RoutesSeen(config.version_info, config.route_config.listings(), config.error_state.details)
+        """Return the routes that it has. A version is never used twice, so that one that is known is not read again."""
+        version, refusal = await self.route_version()
+        if not version or version != self._last.version:
+            seen = await self._ask("/config_dump?resource=dynamic_route_configs", _Dump)
+            config = seen.configs[0] if seen.configs else _Dumped()
+            self._last = RoutesSeen(config.version_info, config.route_config.listings())
+        return msgspec.structs.replace(self._last, refusal=refusal)
 
     async def backends(self, name: str = "") -> Mapping[str, Backend]:
         """Return the backend of that name, or all, that it has and that passed their first health check."""

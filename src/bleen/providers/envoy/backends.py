@@ -119,8 +119,8 @@ class BackendTable:
         listed = [each.active for each in hosts.get(name, ()) if each.endpoint.address == address]
         return Active(listed=sum(listed) if listed else None, backend=total)
 
-    async def _commit(self, changes: Sequence[Change]) -> dict[int, Exception]:
-        wanted = {change.name: change.backend for change in changes}  # of two changes to one backend, the later
+    async def _commit(self, changes: Mapping[int, Change]) -> Mapping[int, Exception]:
+        wanted = {change.name: change.backend for change in changes.values()}  # of two changes to one backend, the later
         async with writing(self.place.clusters):
             stored = await self._current()
             current = {name: backend for name, backend in stored.items() if name not in wanted}

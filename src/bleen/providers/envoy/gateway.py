@@ -104,17 +104,17 @@ class RouteTable:
             backends=tuple(backend_seen(name, hosts[name]) for name in mine),
         )
 
-    async def _commit(self, changes: Sequence[Listing]) -> dict[int, Exception]:
+    async def _commit(self, changes: Mapping[int, Listing]) -> Mapping[int, Exception]:
         async with writing(self.place.routes):
-            (stored, seen), known = await asyncio.gather(self._held(), self._known(changes))
+            (stored, seen), known = await asyncio.gather(self._held(), self._known(changes.values()))
             current = newest(stored, seen)
             refusals: dict[int, Exception] = {}
-            for index, change in enumerate(changes):
+            for number, change in changes.items():
                 try:
                     refuse(change, current, known)
                     current[change.key] = change
                 except BleenError as error:
-                    refusals[index] = error
+                    refusals[number] = error
             if not current == stored == seen:
                 await self._publish(list(current.values()))
         return refusals
@@ -142,7 +142,7 @@ class RouteTable:
                 raise
             return stored, None
 
-    async def _known(self, changes: Sequence[Listing]) -> Collection[str]:
+    async def _known(self, changes: Iterable[Listing]) -> Collection[str]:
         """Return which of the backends that get weight Envoy has: it takes a route to others, and answers 503."""
         wanted = sorted({name for change in changes if change.route for name in reached(change.route)})
         try:

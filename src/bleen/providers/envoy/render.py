@@ -62,7 +62,7 @@ def _virtual_hosts(listing: Listing, port: int | None) -> list[Json]:
 
 
 def _virtual_host(name: str, domains: Sequence[str], ways: Sequence[Json], listing: Listing | None = None) -> Json:
-    host: Json = {"name": name, "domains": list(domains), "routes": list(ways)}
+    host: Json = {"name": name, "domains": list(domains), "routes": list(ways), "retry_policy": _retries(OTHER_RETRIES)}
     if listing is not None:
         host["metadata"] = {"filter_metadata": {"bleen": plain(listing)}}
     return host
@@ -131,14 +131,14 @@ def _weighted(route: Route, weights: Mapping[Colour, int]) -> Json:
 
 def _both_methods(clusters: Json, headers: Sequence[Json]) -> list[Json]:
     safe = _header(":method", {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}})
-    return [_way(clusters, [*headers, safe], SAFE_RETRIES), _way(clusters, headers, OTHER_RETRIES)]
+    return [
+        _way([*headers, safe], {"weighted_clusters": clusters, "timeout": "0s", "retry_policy": _retries(SAFE_RETRIES)}),
+        _way(headers, {"weighted_clusters": clusters, "timeout": "0s"}),
+    ]
 
 
-def _way(clusters: Json, headers: Sequence[Json], retry_on: str) -> Json:
-    return {
-        "match": {"prefix": "/", "headers": list(headers)},
-        "route": {"weighted_clusters": clusters, "timeout": "0s", "retry_policy": _retries(retry_on)},
-    }
+def _way(headers: Sequence[Json], action: Json) -> Json:
+    return {"match": {"prefix": "/", "headers": list(headers)}, "route": action}
 
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset"

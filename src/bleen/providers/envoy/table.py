@@ -1,8 +1,9 @@
 """One file of one Envoy: every change to it goes through here, and counts when Envoy has it."""
 
 import asyncio
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,40 +24,49 @@ PATIENCE = 2.0
 
 
 class Round(Generic[T]):
-    """The changes that go into one write, with what became of each."""
+    """The changes that go into one write, numbered, with what became of each."""
 
     def __init__(self) -> None:
-        self.changes: list[T] = []
-        self.refusals: dict[int, Exception] = {}
+        self.changes: dict[int, T] = {}
+        self.refusals: Mapping[int, Exception] = {}
         self.done = False
 
 
 class Rounds(Generic[T]):
-    """Collects the changes that arrive while a write is under way, and commits them in one."""
+    """Collects the changes that arrive while a write is under way, and commits them in one.
 
-    def __init__(self, commit: Callable[[Sequence[T]], Awaitable[dict[int, Exception]]]) -> None:
+    ``commit`` returns what speaks against a change, by its number; what it raises speaks against all.
+    """
+
+    def __init__(self, commit: Callable[[Mapping[int, T]], Awaitable[Mapping[int, Exception]]]) -> None:
         self._commit = commit
         self._next: Round[T] = Round()
         self._turn = asyncio.Lock()
+        self._numbers = itertools.count()
 
     async def put(self, change: T) -> None:
         """Return when ``change`` is committed; raise what the commit said of it."""
-        mine = self._next
-        index = len(mine.changes)
-        mine.changes.append(change)
-        async with self._turn:
-            if not mine.done:
-                self._next = Round()
-                mine.refusals = await self._commit_round(mine)
-                mine.done = True
-        if index in mine.refusals:
-            raise mine.refusals[index]
-
-    async def _commit_round(self, mine: Round[T]) -> dict[int, Exception]:
+        mine, number = self._next, next(self._numbers)
+        mine.changes[number] = change
         try:
-            return await self._commit(mine.changes)
+            async with self._turn:
+                if not mine.done:
+                    await self._settle(mine)
+        except asyncio.CancelledError:
+            if not mine.done:
+                del mine.changes[number]  # nobody waits for it: it must not come into force some other day
+            raise
+        if number in mine.refusals:
+            raise mine.refusals[number]
+
+    async def _settle(self, mine: Round[T]) -> None:
+        if self._next is mine:
+            self._next = Round()
+        try:
+            mine.refusals = await self._commit(mine.changes)
         except Exception as error:
-            return dict.fromkeys(range(len(mine.changes)), error)
+            mine.refusals = dict.fromkeys(mine.changes, error)
+        mine.done = True
 
 
 class Published:
