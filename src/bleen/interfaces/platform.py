@@ -13,6 +13,17 @@ class Server(Value, frozen=True):
     address: str
     """Such as ``http://127.0.0.1:8070``."""
     token: str
+    was_up: bool = False
+    """It ran before `up` was asked for."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and what became of what was being done."""
+
+    def __init__(self, what: str, *, next: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.next = next
 
 
 class Finding(Value, frozen=True):
@@ -38,11 +49,12 @@ class Platform(Protocol):
     def up(self, *, foreground: bool = False) -> Server:
         """Start what does not run yet, and return when it is ready; with ``foreground``, when it was stopped.
 
-        PortTaken, AlreadyRunning, StorageFull, StartFailed say what was in the way; nothing is left half-started.
+        PortTaken, StorageFull, StartFailed, InvalidInput say what was in the way, Interrupted what Ctrl-C came to; nothing
+        is left half-started, and nothing that served before is ended.
         """
 
     def down(self) -> bool:
-        """End all of it, instances included; False where nothing ran."""
+        """End all of it, instances included; False where nothing ran. Interrupted: it goes on ending."""
 
     def doctor(self) -> Sequence[Finding]:
         """Return what was looked at, whether or not it runs."""

@@ -14,7 +14,7 @@ from bleen.domain.errors import BleenError, InvalidInput
 from bleen.interfaces.cli import deploy, fleet, image, machine, past, repository, status, steer
 from bleen.interfaces.cli.failure import tell
 from bleen.interfaces.cli.session import DETACHED, Session
-from bleen.interfaces.platform import Platform
+from bleen.interfaces.platform import Interrupted, Platform
 
 # Typer carries its own copy of Click and does not name this class.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -58,6 +58,9 @@ def run(platform: Platform, arguments: Sequence[str] | None = None) -> int:
         return tell(session, error)
     except _UsageError as error:
         return _usage(session, error, typed)
+    except Interrupted as stopped:
+        sys.stderr.write(f"interrupted: {stopped.what}\n next: {stopped.next}\n")
+        return DETACHED
     except (KeyboardInterrupt, typer.Abort):
         return DETACHED
     except BrokenPipeError:  # the reader has seen enough: `bleen logs | head`

@@ -38,25 +38,39 @@ def up(
     session: Session = ctx.obj
     server = session.platform.up(foreground=foreground)
     if session.json:
-        session.say_json({"server": server.address, "home": session.settings.home, "foreground": foreground})
+        plain = {"server": server.address, "home": session.settings.home, "foreground": foreground, "was_up": server.was_up}
+        session.say_json(plain)
     elif foreground:
         session.say("the platform has ended")
     else:
-        session.say(f"the platform is up: {server.address} (state in {session.settings.home})")
+        already = " already" if server.was_up else ""
+        session.say(f"the platform is up{already}: {server.address} (state in {session.settings.home})")
         session.say("next: bleen deploy SERVICE, bleen status, bleen down")
 
 
-def down(ctx: Context, json: Json = False) -> None:
+def down(
+    ctx: Context,
+    force: Annotated[bool, typer.Option("--force", help="Also in mid-rollout; bleen up goes on with it.")] = False,
+    json: Json = False,
+) -> None:
     """End the platform and every instance.
 
-    Releases, images and history stay in its folder.
+    Releases, images and history stay in its folder, and bleen up starts again what served. Exit code 3 while a rollout
+    is not settled.
     """
+    from bleen.interfaces.cli.ending import refuse_unsettled, under_way
+
     session: Session = ctx.obj
+    rollouts = under_way(session)
+    if not force:
+        refuse_unsettled(rollouts)
     ran = session.platform.down()
     if session.json:
-        session.say_json({"ran": ran, "home": session.settings.home})
-    else:
-        session.say("the platform has ended; bleen up starts it again" if ran else "nothing ran")
+        session.say_json({"ran": ran, "home": session.settings.home, "rollouts": [r.id for r in rollouts]})
+        return
+    session.say("the platform has ended; bleen up starts it again" if ran else "nothing ran")
+    for rollout in rollouts if ran else ():
+        session.say(rollout.after, "  ")
 
 
 def doctor(ctx: Context, json: Json = False) -> None:

@@ -34,7 +34,7 @@ def conclude(
             quest = Quest(environment, service, release.number, rollout_id, before)
             line = f"{rollout_id or service}: {release.name} {release.version} is on its way"
             if not rollout_id:
-                line += ", after the rollout before it"
+                line = f"{service}: {release.name} {release.version} comes next; what is under way makes room for it"
             return _watch(session, quest, line, result, detach=detach, wanted=(Promoted,))
     assert_never(result)
 

@@ -54,11 +54,11 @@ class Session:
         except (KeyError, OSError):  # no such user, as in many containers
             return f"uid {os.getuid()}"
 
-    def client(self) -> "Client":
-        """Return a client of the platform's server; Unreachable where none runs."""
+    def client(self, platform: Platform | None = None) -> "Client":
+        """Return a client of the server of the platform, or of another one; Unreachable where none runs."""
         from bleen.interfaces.client import Client
 
-        return Client(self.platform.server())
+        return Client((platform or self.platform).server())
 
     def console(self) -> "Console":
         """Return a console for live views and coloured lines."""

@@ -68,6 +68,7 @@ class AgentApi:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._stopping: asyncio.Task[None] | None = None
         self._routes: dict[str, Callable[[Request], Awaitable[object]]] = {
             "GET /healthz": self._health,
             "GET /fleets": self._observe,
@@ -114,7 +115,10 @@ class AgentApi:
         return self._agent.parts.observe()
 
     async def _stop(self, request: Request) -> None:
-        await self._agent.stop_everything()
+        """Asked twice, it stops once; who asked may go away."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._agent.stop_everything())
+        await asyncio.shield(self._stopping)
 
     async def _logs(self, request: Request, receive: Receive, send: Send) -> None:
         lines = self._agent.logs(

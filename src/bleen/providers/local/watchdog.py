@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -93,14 +94,12 @@ def lock_home(home: Path) -> int:
     """
     home.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(home / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _lock(descriptor):
         pid = os.read(descriptor, 32).decode().strip() or "unknown"
         os.close(descriptor)
         raise AlreadyRunning(
             f"a platform runs on {home}", why=f"its host agent is pid {pid}", next="bleen status shows it; bleen down ends it"
-        ) from None
+        )
     os.ftruncate(descriptor, 0)
     try:
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -109,11 +108,23 @@ def lock_home(home: Path) -> int:
     return descriptor
 
 
+def _lock(descriptor: int) -> bool:
+    """Return whether the lock is ours. Who asks for `agent_pid` holds it for a moment, and is no agent."""
+    for _ in range(10):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return True
+    return False
+
+
 def agent_pid(home: Path) -> int | None:
     """Return the pid of the agent that runs on ``home``; None where none does."""
     try:
         descriptor = os.open(home / "agent.lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
