@@ -58,12 +58,12 @@ class Stage:
         if isinstance(result, Refused):
             raise kind_named(result.error)(result.what, why=result.why, next=result.next)
         assert isinstance(result, Started), result
-        number, name = result.release.number, loaded.service.service
-        return until(lambda: self._settled(name, number), f"{name} r{number} did not settle", 120)
+        name, id = loaded.service.service, result.rollout
+        return until(lambda: self._settled(name, id), f"{id} did not settle", 120)
 
-    def _settled(self, service: str, number: int) -> RolloutSummary | None:
+    def _settled(self, service: str, id: str) -> RolloutSummary | None:
         rollouts = self.client.history(ENVIRONMENT, service).rollouts
-        return next((r for r in rollouts if r.target.number == number and r.outcome is not None), None)
+        return next((r for r in rollouts if r.id == id and r.outcome is not None), None)
 
     def ended(self, service: str, seconds: float = 120) -> None:
         """Return when nothing of ``service`` is under way: the old fleet is gone."""
