@@ -32,12 +32,11 @@ from bench.stage import TooLate, settings_in
 from bench.storm.body import Body
 from bench.storm.faults import FAULTS, Fault, Kind, Scene
 from bench.storm.scripts import SCRIPTS, WEIGHTS, Expected, Stagehand
-from bench.storm.witness import ENVIRONMENT, KEY, SERVICE, Witness
+from bench.storm.witness import ENVIRONMENT, SERVICE, Witness
 from bleen.app.platform import LocalPlatform
 from bleen.domain.errors import BleenError
 from bleen.domain.fleet import Fleet, InstanceState
 from bleen.domain.ledger import Decided, Entry
-from bleen.domain.listing import reached
 from bleen.domain.rollout import Promoted
 from bleen.interfaces.client import Client
 from bleen.interfaces.views import ServiceView
@@ -213,24 +212,19 @@ class Storm:
             if fault.kind is not Kind.CONTROL:
                 windows.append(window)
             if fault.kind is Kind.DATA:
-                await self._mended(window)
+                await self._mended(window, scene)
 
-    async def _mended(self, window: Window) -> None:
+    async def _mended(self, window: Window, scene: Scene) -> None:
         """Note when the gateway has healthy instances again for what it routes to."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + WHOLE_WITHIN
         while time.monotonic() < deadline:
             await asyncio.sleep(0.1)
             try:
-                listing = (await self.witness.admin.routes()).listings.get(KEY)
-                hosts = await self.witness.admin.hosts()
+                if await scene.can_serve():
+                    window.ended = time.perf_counter() + EXCUSE
+                    return
             except BleenError:
-                continue
-            route = listing.route if listing else None
-            if route is None:
-                continue
-            if all(any(e.healthy for e in hosts.get(name, ())) for name in reached(route)):
-                window.ended = time.perf_counter() + EXCUSE
-                return
+                continue  # the gateway is away still
 
     async def _whole(self) -> None:
         deadline, lacking = time.monotonic() + WHOLE_WITHIN, "it was not looked at"

@@ -13,10 +13,11 @@ from pathlib import Path
 from random import Random
 
 from bench.storm.body import Body, children_of, kill, kill_group
-from bench.storm.witness import SERVICE, Witness
+from bench.storm.witness import KEY, SERVICE, Witness
 from bleen.app.platform import LocalPlatform
 from bleen.domain.errors import BleenError
 from bleen.domain.fleet import Fleet, InstanceState
+from bleen.domain.listing import reached
 from bleen.providers.local.addresses import candidates
 
 GATEWAY = "gateway-local"
@@ -45,6 +46,8 @@ class Scene:
     """A file on the disk of the home that can fill it; None where the disk is not ours to fill."""
     victims: set[str] = field(default_factory=set)
     """The addresses of instances that were hit in this round."""
+    dead: set[int] = field(default_factory=set)
+    """The processes of instances that were killed."""
 
     @property
     def home(self) -> Path:
@@ -72,6 +75,17 @@ class Scene:
         except BleenError:
             return set()
         return {e.endpoint.address for each in hosts.values() for e in each if e.healthy} - self.victims
+
+    async def can_serve(self) -> bool:
+        """Return whether what the gateway routes to has an instance that it finds healthy and that was not killed."""
+        listing = (await self.witness.admin.routes()).listings.get(KEY)
+        hosts = await self.witness.admin.hosts()
+        fleets = await self.fleets()
+        alive = {i.address for f in fleets for i in f.instances if i.state is InstanceState.READY and i.pid not in self.dead}
+        names = reached(listing.route) if listing is not None and listing.route is not None else ()
+        return bool(names) and all(
+            any(e.healthy and e.endpoint.address in alive for e in hosts.get(name, ())) for name in names
+        )
 
 
 Act = Callable[[Scene], Awaitable[str]]
@@ -247,6 +261,7 @@ async def kill_serving(scene: Scene) -> str:
     fleet = await scene.serving()
     if fleet is None:
         return ""
+    scene.dead |= {i.pid for i in fleet.instances}
     done = [kill(i.pid) for i in fleet.instances if i.pid]
     return f"all {len(done)} instances of r{fleet.release}" if any(done) else ""
 

@@ -34,6 +34,8 @@ class Load:
     address: str = "127.0.0.1"
     host: str = "localhost"
     path: str = "/"
+    method: str = "GET"
+    """Nothing is sent with a POST."""
     patience: float = 30.0
     """Seconds after which a request counts as failed."""
     mark: str = "x-bleen-release"
@@ -42,7 +44,8 @@ class Load:
     @property
     def request(self) -> bytes:
         close = "connection: close\r\n" if self.mode in (Mode.NEW, Mode.STREAM) else ""
-        return f"GET {self.path} HTTP/1.1\r\nhost: {self.host}\r\n{close}\r\n".encode()
+        empty = "" if self.method == "GET" else "content-length: 0\r\n"
+        return f"{self.method} {self.path} HTTP/1.1\r\nhost: {self.host}\r\n{close}{empty}\r\n".encode()
 
 
 @dataclass(slots=True, eq=False)
