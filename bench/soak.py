@@ -73,10 +73,11 @@ def plan(seed: str, number: int) -> Plan:
     random = Random(f"{seed}/{number}")
     only = os.environ.get("BLEEN_SOAK_ONLY", "")
     faults = [f for f in FAULTS if only in f.name]
-    count = 2 if random.random() < 0.2 else 1
+    count = random.choices((1, 2, 3), (65, 25, 10))[0]
     script = random.choices(list(SCRIPTS), WEIGHTS)[0]
     chosen = random.choices(faults, [f.weight for f in faults], k=count)
-    return Plan(number, script, [(fault, random.uniform(0, 2.5)) for fault in chosen], random)
+    delays = [random.uniform(0, 2.5), *(random.uniform(0, 1.0) for _ in chosen[1:])]
+    return Plan(number, script, list(zip(chosen, delays, strict=True)), random)
 
 
 @dataclass
