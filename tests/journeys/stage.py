@@ -103,7 +103,7 @@ class Play:
             "service": self.name,
             "image": {"type": "directory", "path": "app"},
             "command": ["python3", "{app}/server.py", "{address}", "{port}"],
-            "health": {"path": "/healthz", "interval": "200ms", "start_grace": "5s"},
+            "health": {"path": "/healthz", "start_grace": "5s"},
             "stop": {"drain": "3s", "kill_after": "1s"},
             "instances": self.instances,
             "env": env,
