@@ -4,7 +4,7 @@ Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it 
 twice is doing it once) and is paired with one that observes.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -80,6 +80,12 @@ class Gateway(Protocol):
 
     async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
         """Return what each gateway *has* of the service, read from the gateway; never raises for a silent one."""
+
+    async def hosts(self) -> Mapping[str, str]:
+        """Return which service, as ``dev/hello``, answers to which host name at any gateway, previews included.
+
+        Unreachable where a gateway is silent and has left no record.
+        """
 
 
 class Backends(Protocol):

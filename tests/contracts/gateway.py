@@ -146,6 +146,15 @@ class GatewayContract:
                 await gateway.set_route(a_route(service="other", hosts=(host,)), 1)
         await gateway.set_route(a_route(service="other"), 1)
 
+    async def test_it_says_who_answers_to_which_name(self, gateway: Gateway, backends: Backends) -> None:
+        """Previews included; a removed service answers to none."""
+        assert await gateway.hosts() == {}
+        await both_colours(backends)
+        await gateway.set_route(a_route(hosts=("Hello.localhost",)), 1)
+        assert await gateway.hosts() == {"hello.localhost": "dev/hello", "preview.hello.localhost": "dev/hello"}
+        await gateway.remove_route("dev", "hello", 2)
+        assert await gateway.hosts() == {}
+
     async def test_a_host_name_that_is_none_is_refused(self, gateway: Gateway, backends: Backends) -> None:
         """What no request can name is refused before any gateway sees it."""
         await both_colours(backends)

@@ -12,6 +12,7 @@ from bleen.domain.decision import Decision, Done, Launch, Measure, Promote, Reti
 from bleen.domain.errors import BleenError, NothingToDo
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Event, Finished, Query, ReleaseMade, RolloutStarted, Settled
+from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef, Rollout
@@ -118,6 +119,8 @@ class InlineControl:
 
     async def _release(self, request: DeployRequest) -> Release:
         images, ledger, spec = self._world.images, self._world.ledger, request.spec
+        key = service_key(request.environment, spec.service)
+        refuse_claimed(key, names(spec.host_names), await self._world.gateway.hosts())
         if request.image is not None:
             image = await images.find(request.image)
         else:

@@ -331,11 +331,14 @@ def test_traffic_guard(stage: Stage) -> None:
 
 def test_two_services_on_one_host_are_refused(stage: Stage) -> None:
     """The second one says which service has the name, and the first one keeps it."""
-    first, second = stage.given("first-host"), stage.given("second-host", progress_deadline="2s")
+    first, second = stage.given("first-host"), stage.given("second-host")
     first.deploy()
     second.extra = {"hosts": ["first-host.localhost"]}
-    rollout = second.deploy()
-    assert not isinstance(rollout.outcome, Promoted)
+    refusal = second.submit({"FAIL": ""})
+    assert isinstance(refusal, Refused) and "dev/first-host answers to first-host.localhost" in refusal.what
+    assert stage.client.services("dev").services and "second-host" not in [
+        s.service for s in stage.client.services("dev").services
+    ]
     assert first.answers() == {"r1"} and first.get().json()["instance"].startswith("first-host")
 
 

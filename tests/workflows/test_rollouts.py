@@ -7,12 +7,13 @@ from msgspec import structs
 
 from bleen.domain.check import HttpCheck
 from bleen.domain.command import Advance, Scale
-from bleen.domain.decision import AskHuman, Decision, Shift, Wait
+from bleen.domain.decision import AskHuman, Decision, Measure, Shift, Wait
 from bleen.domain.errors import StartFailed, Unreachable
-from bleen.domain.ledger import Checked, Commanded, Decided, Finished, RolloutStarted, Scaled, Settled
+from bleen.domain.ledger import Checked, Commanded, Decided, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
+from bleen.domain.listing import Listing
 from bleen.domain.rollout import Aborted, Failed, Promoted, RolledBack, Superseded
 from bleen.domain.service import Checks
-from bleen.domain.traffic import Colour, Route
+from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.messages import Refused, Resized, Started, Unchanged
 from bleen.workflows.starting import rollout_id
@@ -55,6 +56,32 @@ async def test_a_release_that_serves_is_unchanged(stage: Stage) -> None:
     assert isinstance(await stage.deploy("1"), Unchanged)
     await stage.deployed("2", quick(warm="10m"))
     assert isinstance(await stage.deploy("2"), Unchanged)
+
+
+async def test_a_host_name_of_another_service_is_refused_before_anything_is_made(stage: Stage) -> None:
+    """The answer names the other service; no image, no release, no fleet. Taken meanwhile, the rollout goes back at once."""
+    await stage.deployed("1")
+    await stage.idle()
+    other = structs.replace(stage.request("2").spec, service=f"{stage.service}-too", hosts=(f"{stage.service}.localhost",))
+    refused = await stage.control.deploy(structs.replace(stage.request("2"), spec=other))
+    assert isinstance(refused, Refused) and f"dev/{stage.service} answers to" in refused.what
+    assert len(await stage.entries(ReleaseMade)) == 1 and not await stage.fleets.observe(other.service)
+
+
+async def test_a_host_name_that_is_lost_in_mid_rollout_ends_it(stage: Stage) -> None:
+    """It does not wait for its deadline: no gateway will ever take the route."""
+    stage.prober.go.clear()
+    begun = await stage.deploy("1", quick(auto_promote=False, checks=Checks(before=(HttpCheck("/smoke"),))))
+    assert isinstance(begun, Started)
+    await stage.deciding(Measure)
+    gateways = stage.gateways.regions["local"]
+    taken = Listing("dev", "thief", 1, Route("dev", "thief", (f"{stage.service}.localhost",), Split.of(Colour.BLUE)))
+    gateways.listings = {taken.key: taken}
+    stage.prober.go.set()
+    await stage.deciding(AskHuman)
+    await stage.control.command("dev", stage.service, Advance("ada"))
+    outcome = await stage.settled(begun.rollout)
+    assert isinstance(outcome, Failed) and "dev/thief answers to" in outcome.reason
 
 
 async def test_another_size_of_the_same_release_is_given_to_its_fleet(stage: Stage) -> None:

@@ -7,18 +7,15 @@ controller: `bleen up` starts the first, which starts everything else.
 
 def main() -> None:
     """Run what was typed, and leave with its exit code."""
-    import sys
-
-    from bleen.domain.errors import BleenError
-    from bleen.interfaces.cli import run
-    from bleen.settings import read_settings
-
     try:
-        settings = read_settings()
-    except BleenError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(2) from None
+        code = _run()
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        code = 130
+    raise SystemExit(code)
 
+
+def _run() -> int:
     from bleen.app.platform import LocalPlatform
+    from bleen.interfaces.cli import run
 
-    raise SystemExit(run(LocalPlatform(settings)))
+    return run(LocalPlatform())

@@ -6,23 +6,29 @@ Nothing heavy is imported before it is needed: a command must be quick to type.
 import shutil
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bleen.app.home import check_home, make_home, no_platform, part_runs, read_address, read_ports, read_token, starting
 from bleen.domain.errors import PortTaken
 from bleen.interfaces.platform import Finding, Interrupted, Server
-from bleen.settings import Ports, Settings
+from bleen.settings import Ports, Settings, read_settings
 
 if TYPE_CHECKING:
     from bleen.app.host import Start
 
 
 class LocalPlatform:
-    """Keeps the protocol `Platform`."""
+    """Keeps the protocol `Platform`. Without settings, those of the environment, read when they are first needed."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given = settings
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings; InvalidInput where a variable is wrong."""
+        return self._given or read_settings()
 
     def at(self, settings: Settings) -> "LocalPlatform":
         """Return the platform of other settings."""

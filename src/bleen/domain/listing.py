@@ -48,7 +48,12 @@ def backend_of(route: Route, colour: Colour) -> str:
 
 def claimed(route: Route) -> Sequence[str]:
     """Return the host names that ``route`` answers to, previews included."""
-    return [name for host in route.hosts for name in (host.lower(), f"preview.{host.lower()}")]
+    return names(route.hosts)
+
+
+def names(hosts: Sequence[str]) -> Sequence[str]:
+    """Return ``hosts`` as gateways compare them, each with that of its preview."""
+    return [name for host in hosts for name in (host.lower(), f"preview.{host.lower()}")]
 
 
 def refuse(wanted: Listing, current: Mapping[str, Listing], known: Collection[str]) -> None:
@@ -76,8 +81,20 @@ def _refuse_hosts(wanted: Listing, route: Route, current: Mapping[str, Listing])
     twice = sorted(name for name in claimed(route) if claimed(route).count(name) > 1)
     if twice:
         raise InvalidInput(f"{wanted.service} names {twice[0]} twice", next=correct)
-    others = (each for each in current.values() if each.route is not None and each.key != wanted.key)
-    owners = {host: each.key for each in others if each.route for host in claimed(each.route)}
-    for host in claimed(route):
-        if host in owners:
-            raise InvalidInput(f"{wanted.key} and {owners[host]} both answer to {host}", next=correct)
+    refuse_claimed(wanted.key, claimed(route), owners(current))
+
+
+def owners(current: Mapping[str, Listing]) -> Mapping[str, str]:
+    """Return which service, as ``dev/hello``, answers to which host name, previews included."""
+    return {host: each.key for each in current.values() if each.route is not None for host in claimed(each.route)}
+
+
+def refuse_claimed(key: str, hosts: Sequence[str], owned: Mapping[str, str]) -> None:
+    """Refuse names of the service ``key`` that another one has: InvalidInput says which."""
+    for host in hosts:
+        if owned.get(host, key) != key:
+            raise InvalidInput(
+                f"{owned[host]} answers to {host} already, and two services cannot share a name",
+                why=f"{key} asks for it too",
+                next=f"write another name into hosts: in the file of {key.rpartition('/')[2]}",
+            )

@@ -1,7 +1,7 @@
 """When something that was decided cannot be done, now or ever."""
 
-from bleen.domain.decision import Decision, Launch, Measure, Rollback
-from bleen.domain.errors import BleenError, Permanent
+from bleen.domain.decision import Decision, Launch, Measure, Rollback, Shift
+from bleen.domain.errors import BleenError, InvalidInput, Permanent
 from bleen.domain.rollout import Failed, RolledBack, Rollout
 
 
@@ -15,7 +15,9 @@ def refuse(rollout: Rollout, decision: Decision, error: BleenError) -> Rollback 
     match decision:
         case Launch(release=release) if release != rollout.target.number:
             return None
-        case Launch() | Measure():
+        case Shift() if not isinstance(error, InvalidInput):
+            return None  # a gateway that does not know a backend yet will; one whose host name another service has, never
+        case Launch() | Measure() | Shift():
             reason = str(error).replace("\n", " ")
             return Rollback(RolledBack(reason) if rollout.stable else Failed(reason), reason)
         case _:

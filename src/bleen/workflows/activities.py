@@ -14,6 +14,7 @@ from bleen.domain.decision import AskHuman, Launch, Measure, Retire, Shift, Wait
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
+from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
@@ -38,13 +39,16 @@ class Activities:
     async def prepare_release(self, request: DeployRequest) -> Release:
         """Return the release of ``request``, its image built and verified, made once however often it is asked for."""
         world, name = self._world, request.spec.service
+        key = service_key(request.environment, name)
         async with pulse():
+            # First of all: a fleet that no gateway would ever route to need not be built and started.
+            refuse_claimed(key, names(request.spec.host_names), await world.gateway.hosts())
             image = await self._image(request)
             await world.images.verify(image.digest)
             release = await world.ledger.make_release(_draft_release(request, image, world.clock()))
             event = ReleaseMade(release)
-            key = f"{name}/{release.name}"
-            await world.ledger.append(Draft(key, request.environment, name, event, by=release.author))
+            draft = Draft(f"{name}/{release.name}", request.environment, name, event, by=release.author)
+            await world.ledger.append(draft)
         return release
 
     async def _image(self, request: DeployRequest) -> Image:

@@ -97,7 +97,7 @@ def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:
     return RolloutRequest(
         environment=request.environment,
         service=spec.service,
-        hosts=spec.hosts or (f"{spec.service}.localhost",),
+        hosts=spec.host_names,
         release=release.number,
         strategy=spec.strategy,
         size=spec.instances,

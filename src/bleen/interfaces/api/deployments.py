@@ -7,6 +7,7 @@ from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
 from bleen.domain.errors import NothingToDo
+from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef
@@ -26,6 +27,9 @@ async def deploy(providers: Here, data: JSONBody[DeployRequest]) -> DeployResult
 @post("/v1/dry-runs", status_code=200)
 async def try_dry(providers: Here, data: JSONBody[DeployRequest]) -> DryRun:
     """Return what a deployment would do if all went well. The image is built; nothing else happens."""
+    refuse_claimed(
+        service_key(data.environment, data.spec.service), names(data.spec.host_names), await providers.gateway.hosts()
+    )
     seen = await reading.observation(providers, data.environment, data.spec.service)
     releases = await providers.ledger.releases(data.spec.service)
     target = await _target(providers, data, releases)
@@ -67,7 +71,7 @@ def _intent(providers: Providers, request: DeployRequest, target: ReleaseRef) ->
         id=f"{request.environment}/{spec.service}/0",
         environment=request.environment,
         service=spec.service,
-        hosts=spec.hosts or (f"{spec.service}.localhost",),
+        hosts=spec.host_names,
         regions=providers.regions,
         target=target,
         strategy=spec.strategy,

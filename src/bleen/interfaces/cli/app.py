@@ -58,17 +58,22 @@ def run(platform: Platform, arguments: Sequence[str] | None = None) -> int:
         return tell(session, error)
     except _UsageError as error:
         return _usage(session, error, typed)
-    except Interrupted as stopped:
-        sys.stderr.write(f"interrupted: {stopped.what}\n next: {stopped.next}\n")
-        return DETACHED
-    except (KeyboardInterrupt, typer.Abort):
-        return DETACHED
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        return _interrupted(stopped)
     except BrokenPipeError:  # the reader has seen enough: `bleen logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         return tell(session, _bug(error))
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(stopped: BaseException) -> int:
+    """Say what Ctrl-C came to, where there is something to say. Typer makes an Abort of what it sees."""
+    told = stopped if isinstance(stopped, Interrupted) else stopped.__cause__
+    if isinstance(told, Interrupted):
+        sys.stderr.write(f"interrupted: {told.what}\n       next: {told.next}\n")
+    return DETACHED
 
 
 def _bug(error: Exception) -> BleenError:

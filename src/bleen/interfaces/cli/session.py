@@ -8,6 +8,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
 from bleen.interfaces.platform import Platform
+from bleen.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,9 +24,12 @@ class Session:
 
     def __init__(self, platform: Platform, *, json: bool = False, out: TextIO | None = None) -> None:
         self.platform = platform
-        self.settings = platform.settings
         self.json = json
         self._out = out
+
+    @property
+    def settings(self) -> Settings:
+        return self.platform.settings
 
     @property
     def out(self) -> TextIO:

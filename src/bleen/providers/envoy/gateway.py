@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bleen.domain.errors import BleenError, Unreachable
-from bleen.domain.listing import Listing, reached, refuse, service_key
+from bleen.domain.listing import Listing, owners, reached, refuse, service_key
 from bleen.domain.traffic import GatewaySeen, Route
 from bleen.providers.envoy.admin import Admin, RouteConfig, RoutesSeen, backend_seen
 from bleen.providers.envoy.backends import stored_backends
@@ -58,6 +58,11 @@ class EnvoyGateway:
         """Return what each gateway *has* of the service; a silent one has ``answered`` False."""
         return await asyncio.gather(*(table.observe(environment, service) for table in self._tables))
 
+    async def hosts(self) -> Mapping[str, str]:
+        """Return which service answers to which host name at any gateway."""
+        found = await asyncio.gather(*(table.hosts() for table in self._tables))
+        return {host: key for owned in found for host, key in owned.items()}
+
 
 def _raise_first(outcomes: Iterable[object]) -> None:
     for outcome in outcomes:
@@ -103,6 +108,10 @@ class RouteTable:
             generation=listing.generation,
             backends=tuple(backend_seen(name, hosts[name]) for name in mine),
         )
+
+    async def hosts(self) -> Mapping[str, str]:
+        """Return which service answers to which host name here."""
+        return owners(newest(*await self._held()))
 
     async def _commit(self, changes: Mapping[int, Listing]) -> Mapping[int, Exception]:
         async with writing(self.place.routes):

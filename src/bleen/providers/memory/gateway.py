@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from bleen.domain.errors import BleenError, LawBroken, NotConverged, Unreachable
-from bleen.domain.listing import Listing, named, refuse, service_key
+from bleen.domain.listing import Listing, named, owners, refuse, service_key
 from bleen.domain.traffic import Backend, BackendSeen, EndpointSeen, GatewaySeen, Route
 
 
@@ -113,6 +113,14 @@ class MemoryGateway:
     async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
         """Return what each gateway *has* of the service; a silent one has ``answered`` False."""
         return [self._seen(region, environment, service) for region in self.gateways.regions.values()]
+
+    async def hosts(self) -> Mapping[str, str]:
+        """Return which service answers to which host name."""
+        found: dict[str, str] = {}
+        for region in self.gateways.regions.values():
+            region.ask()
+            found |= owners(region.look())
+        return found
 
     def _seen(self, region: MemoryRegion, environment: str, service: str) -> GatewaySeen:
         seen = GatewaySeen(gateway=region.name, region=region.name, answered=region.answers)
