@@ -5,6 +5,7 @@ each switch, and started again. The peers run one after the other, on the same w
 """
 
 import asyncio
+import itertools
 import math
 import multiprocessing
 import shutil
@@ -87,15 +88,16 @@ class Colony:
         }
         self._running: dict[Address, BaseProcess] = {}
         self._leaving: list[BaseProcess] = []
+        self._serials = itertools.count()
 
     async def start(self, colour: str) -> None:
-        """Return when every instance of ``colour`` accepts connections."""
-        for number, (address, port) in enumerate(self.colours[colour]):
-            process = INSTANCES.Process(target=serve, args=(f"{colour}-{number}", address, port), daemon=True)
-            process.start()
-            self._running[address, port] = process
-        for where in self.colours[colour]:
-            await until(partial(_accepts, where), f"{where} did not start", 20)
+        """Return when every instance of ``colour`` answers."""
+        names = {where: f"{colour}-{next(self._serials)}" for where in self.colours[colour]}
+        for where, name in names.items():
+            self._running[where] = INSTANCES.Process(target=serve, args=(name, *where), daemon=True)
+            self._running[where].start()
+        for where, name in names.items():
+            await until(partial(_answers_as, where, name), f"{name} did not start at {where}", 20)
 
     def stop(self, colour: str) -> None:
         """SIGTERM: they finish what they have begun."""
@@ -111,13 +113,15 @@ class Colony:
             await asyncio.to_thread(process.join)
 
 
-async def _accepts(where: Address) -> bool:
+async def _answers_as(where: Address, name: str) -> bool:
     try:
-        _, writer = await asyncio.open_connection(*where)
-    except OSError:
+        reader, writer = await asyncio.open_connection(*where)
+        writer.write(b"GET /health HTTP/1.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (OSError, asyncio.IncompleteReadError):
         return False
     writer.close()
-    return True
+    return f"x-instance: {name}\r\n".encode() in head
 
 
 async def measure(kind: type[Peer], work: Work, number: int) -> Found:
@@ -200,7 +204,9 @@ def _rows(work: Work, found: dict[str, Found | None], base: float) -> list[Row]:
     sent = max((each.sent for each in found.values() if each), default=0)
     return [
         _row(f"{work.mode}: failed requests", f"of {sent}", found, lambda f: len(f.failures), 0),
-        _row(f"{work.mode}: order to last request on old, median", "ms", found, lambda f: 1000 * quantile(f.effects, 0.5), 10.0),
+        _row(
+            f"{work.mode}: order to last request on old, median", "ms", found, lambda f: 1000 * quantile(f.effects, 0.5), 10.0
+        ),
         _row(f"{work.mode}: order to last request on old, longest", "ms", found, lambda f: 1000 * max(f.effects)),
         _row(f"{work.mode}: p99 added to direct", "ms", found, lambda f: 1000 * (f.p99 - base)),
     ]

@@ -7,6 +7,7 @@ requests under way finished. SIGUSR1 makes its health path ``/health`` fail, SIG
 
 import asyncio
 import base64
+import errno
 import hashlib
 import signal
 import sys
@@ -29,7 +30,7 @@ class Upstream:
         loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(self, "healthy", False))
         loop.add_signal_handler(signal.SIGUSR2, lambda: setattr(self, "healthy", True))
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, address, port, backlog=1024)
+        server = await self._listen(address, port)
         await stop.wait()
         self.stopping = True
         server.close()
@@ -38,6 +39,15 @@ class Upstream:
             writer.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _listen(self, address: str, port: int) -> asyncio.Server:
+        while True:
+            try:
+                return await asyncio.start_server(self._accept, address, port, backlog=4096)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                await asyncio.sleep(0.02)  # the instance before this one has not heard its SIGTERM yet
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

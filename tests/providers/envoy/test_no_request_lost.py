@@ -4,13 +4,14 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from bench.load import Generator, Load, Mode, Outcome
 
 from bleen.domain.traffic import Colour
 from tests.contracts.gateway import BLUE, GREEN, a_route, seen_by_all
-from tests.fixtures.envoy import until
+from tests.fixtures.envoy import EnvoyRun, until
 from tests.providers.envoy.world import World
 
 MODES = {Mode.KEEP_ALIVE: "/", Mode.NEW: "/", Mode.SLOW: "/slow/0.7", Mode.STREAM: "/stream/0.7"}
@@ -111,4 +112,21 @@ async def test_an_instance_that_fails_its_health_path_first_loses_nothing(world:
         world.instances.signal("blue-1", signal.SIGUSR1)
         await until(lambda: _one_is_sick(world))
         await world.instances.stop("blue-1")
+    assert lost(outcome) == []
+
+
+@pytest.mark.parametrize("frozen", ["gateway", "instances"])
+async def test_a_machine_that_stalls_loses_nothing(world: World, envoy: EnvoyRun, frozen: str) -> None:
+    """Two seconds in which the gateway, or every instance, gets no processor time: all is answered in the end."""
+    names = ("blue-1", "blue-2")
+    await world.fill(Colour.BLUE, 1, *names)
+    await world.gateway.set_route(a_route(BLUE, green=None), 1)
+    send = [envoy.process.send_signal] if frozen == "gateway" else [partial(world.instances.signal, name) for name in names]
+    async with load(world, Mode.NEW) as outcome:
+        for each in send:
+            each(signal.SIGSTOP)
+        await asyncio.sleep(2)
+        for each in send:
+            each(signal.SIGCONT)
+        await asyncio.sleep(0.2)
     assert lost(outcome) == []

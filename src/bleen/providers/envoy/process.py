@@ -1,6 +1,7 @@
 """What starts one Envoy, and tells that it serves. The host agent runs it and watches it."""
 
 import importlib.util
+import resource
 import time
 from pathlib import Path
 
@@ -41,11 +42,17 @@ def write_bootstrap(place: Place) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     version = str(time.time_ns())
     ports = ServicePorts(place.folder.parent / "service-ports.json", 0, [place.address]).all()
-    _write(place.bootstrap, bootstrap(place))
+    _write(place.bootstrap, bootstrap(place, _connections()))
     _write(place.listeners, listeners(place, ports, version))
     for path, content in ((place.clusters, clusters((), version)), (place.routes, routes((), {}, version))):
         if not path.exists():
             _write(path, content)
+
+
+def _connections() -> int:
+    """Return how many clients Envoy can serve: each needs a file descriptor, and its request another one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # Envoy raises its own limit to the hard one
+    return 50_000 if most == resource.RLIM_INFINITY else max(100, min(50_000, most // 2 - 100))
 
 
 def _write(path: Path, content: Json) -> None:
