@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -19,7 +19,7 @@ from bleen.providers.envoy.backends import EnvoyBackends
 from bleen.providers.envoy.files import replace, write_whole
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.process import is_serving, write_bootstrap
-from bleen.providers.envoy.table import Published
+from bleen.providers.envoy.table import Published, Rounds
 from tests.contracts.backends import HERE
 from tests.contracts.gateway import BLUE, GREEN, a_backend, a_route, both_colours, seen_by_all
 from tests.fixtures.envoy import EnvoyRun, until
@@ -39,13 +39,26 @@ async def test_of_changes_back_to_back_the_last_always_wins(gateway: EnvoyGatewa
     assert slowest < 0.5, "100 ms on a machine that does nothing else: bench/switch.py measures it"
 
 
-async def test_changes_that_come_together_are_written_together(gateway: EnvoyGateway, backends: EnvoyBackends) -> None:
-    """A hundred at once need far less than a hundred writes 10 ms apart."""
+async def test_changes_that_come_together_are_written_together() -> None:
+    """A hundred at once need two writes: the first's, and one for all that came meanwhile."""
+    sizes = []
+
+    async def commit(changes: Mapping[int, int]) -> Mapping[int, Exception]:
+        sizes.append(len(changes))
+        await asyncio.sleep(0.01)
+        return {number: StaleGeneration("odd") for number, change in changes.items() if change % 2}
+
+    rounds: Rounds[int] = Rounds(commit)
+    outcomes = await asyncio.gather(*(rounds.put(n) for n in range(100)), return_exceptions=True)
+    assert sizes in ([100], [1, 99])
+    assert [isinstance(outcome, StaleGeneration) for outcome in outcomes] == [False, True] * 50
+
+
+async def test_of_a_hundred_at_once_the_newest_is_in_force(gateway: EnvoyGateway, backends: EnvoyBackends) -> None:
+    """Whatever became of the others, each is told."""
     await both_colours(backends)
-    began = time.monotonic()
     orders = [gateway.set_route(a_route(Split(blue=n, green=10_000 - n)), n) for n in range(1, 101)]
     outcomes = await asyncio.gather(*orders, return_exceptions=True)
-    assert time.monotonic() - began < 0.9
     assert all(outcome is None or isinstance(outcome, StaleGeneration) for outcome in outcomes)
     assert (await seen_by_all(gateway)).generation == 100
 
@@ -247,6 +260,27 @@ async def test_a_services_port_that_is_taken_is_skipped(envoy: EnvoyRun, home: P
         assert given is not None
         assert given > taken
         await gateway.close()
+
+
+async def test_a_services_port_that_was_lost_hinders_no_route(world: World, envoy: EnvoyRun, home: Path) -> None:
+    """Taken while Envoy was down: the next route is in force all the same, and the service has another port."""
+    await world.fill(Colour.BLUE, 1, "blue-1")
+    await world.gateway.set_route(a_route(BLUE, green=None), 1)
+    before = world.gateway.service_port("dev", "hello")
+    assert before is not None
+    envoy.kill()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", before))
+        other.listen()
+        await envoy.start()
+        anew = EnvoyGateway([envoy.place], home / "gateway", services=0)
+        await anew.set_route(a_route(BLUE, green=None), 2)
+        after = anew.service_port("dev", "hello")
+        assert after not in (None, before)
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+            assert (await client.get(f"http://127.0.0.1:{after}/")).text == "blue-1"
+        await anew.close()
 
 
 @pytest.fixture

@@ -7,18 +7,21 @@ from pathlib import Path
 
 import msgspec
 
-from bleen.domain.errors import BleenError, Unreachable
+from bleen.domain.errors import BleenError, NotConverged, Unreachable
 from bleen.domain.listing import Listing, owners, reached, refuse, service_key
 from bleen.domain.traffic import GatewaySeen, Route
 from bleen.providers.envoy.admin import Admin, RouteConfig, RoutesSeen, backend_seen
 from bleen.providers.envoy.backends import stored_backends
 from bleen.providers.envoy.files import writing
 from bleen.providers.envoy.place import Place
-from bleen.providers.envoy.ports import ServicePorts
+from bleen.providers.envoy.ports import ServicePorts, is_free
 from bleen.providers.envoy.render import listeners, routes
 from bleen.providers.envoy.table import Published, Rounds
 
 Listings = Mapping[str, Listing]
+PORT_TRIES = 3
+PORT_PATIENCE = 0.5
+"""Seconds for Envoy to open a port before it counts as taken."""
 
 
 class EnvoyGateway:
@@ -81,6 +84,10 @@ class RouteTable:
         self._listeners = Published(place, place.listeners)
         self._rounds: Rounds[Listing] = Rounds(self._commit)
         self._heard: set[str] = set()
+        """Listeners that Envoy is known to have."""
+        self._opening = asyncio.Lock()
+        self._moved = False
+        """Whether a service has another port than the routes say."""
 
     async def check(self, listing: Listing) -> None:
         """Raise what speaks against ``listing``."""
@@ -89,8 +96,8 @@ class RouteTable:
 
     async def put(self, listing: Listing) -> None:
         """Write ``listing``, together with what else is waiting, and return when Envoy has it."""
-        await self._rounds.put(listing)
         await self._listen(listing.key)
+        await self._rounds.put(listing)
 
     async def observe(self, environment: str, service: str) -> GatewaySeen:
         """Return what this Envoy has of the service."""
@@ -124,7 +131,7 @@ class RouteTable:
                     current[change.key] = change
                 except BleenError as error:
                     refusals[number] = error
-            if not current == stored == seen:
+            if self._moved or not current == stored == seen:
                 await self._publish(list(current.values()))
         return refusals
 
@@ -136,6 +143,7 @@ class RouteTable:
             return "" if seen == version else refusal or f"it has version {seen or 'none'} still, not {version}"
 
         await self._routes.publish(routes(listings, self._ports.all(), version), has)
+        self._moved = False
 
     async def _held(self) -> tuple[Listings | None, Listings | None]:
         """Return what the file says and what Envoy has; Unreachable where neither can be read."""
@@ -162,20 +170,32 @@ class RouteTable:
             return (stored_backends(self.place) or {}).keys()
 
     async def _listen(self, key: str) -> None:
+        """Open the service's own port: another one where it is taken, none where that fails too. Routes matter more."""
         name = f"service/{key}"
         if name in self._heard or key not in self._ports.all():
             return
-        async with writing(self.place.listeners):
-            self._heard.update(await self.admin.listening())
-            if name not in self._heard:
-                await self._open(name)
+        async with self._opening, writing(self.place.listeners):
+            for _ in range(PORT_TRIES):
+                if await self._opens(name) or is_free(self.place.address, self._ports.all()[key]):
+                    return
+                self._ports.move(key)
+                self._moved = True
+            self._ports.drop(key)
 
-    async def _open(self, name: str) -> None:
+    async def _opens(self, name: str) -> bool:
         async def has() -> str:
             self._heard.update(await self.admin.listening())
             return "" if name in self._heard else f"{name} has no port"
 
-        await self._listeners.publish(listeners(self.place, self._ports.all(), str(time.time_ns())), has)
+        try:
+            if name not in self._heard and await has():
+                content = listeners(self.place, self._ports.all(), str(time.time_ns()))
+                await self._listeners.publish(content, has, PORT_PATIENCE)
+        except NotConverged:
+            return False
+        except Unreachable:
+            return True  # the routes are written next, and say so
+        return True
 
 
 def newest(*sources: Listings | None) -> dict[str, Listing]:

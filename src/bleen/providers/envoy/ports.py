@@ -33,14 +33,24 @@ class ServicePorts:
                 ) from error
         return {}
 
-    def give(self, key: str) -> Mapping[str, int]:
-        """Return all ports, with one for ``key``: the first that no service has and no program listens on."""
-        ports = dict(self.all())
+    def give(self, key: str) -> None:
+        """See that ``key`` has a port: the first that no service has and no program listens on."""
+        ports = self.all()
         if key not in ports:
-            ports[key] = self._free(set(ports.values()))
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, msgspec.json.encode(ports, order="sorted"))
-        return ports
+            self._write({**ports, key: self._free(set(ports.values()))})
+
+    def move(self, key: str) -> None:
+        """Give ``key`` another port: the one that it has is taken."""
+        ports = self.all()
+        self._write({**ports, key: self._free(set(ports.values()))})
+
+    def drop(self, key: str) -> None:
+        """Leave ``key`` without a port, until it is given one again."""
+        self._write({each: port for each, port in self.all().items() if each != key})
+
+    def _write(self, ports: Mapping[str, int]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._path, msgspec.json.encode(ports, order="sorted"))
 
     def _free(self, taken: set[int]) -> int:
         if not self._first:
