@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
@@ -205,7 +206,8 @@ class Storm:
             began = time.perf_counter()
             window = Window(fault.kind, fault.name, began, float("inf"))
             done = await fault.act(scene)
-            said.append(done or "nothing to strike")
+            at = datetime.fromtimestamp(time.time() - time.perf_counter() + began, UTC)
+            said.append(f"{at:%H:%M:%S.%f} {done or 'nothing to strike'}")
             if not done:
                 self.toll.idle += 1
                 continue
@@ -264,19 +266,17 @@ class Storm:
     # ---- what must hold ----
 
     def _count(self, samples: dict[str, list[Sample]], windows: Sequence[Window]) -> list[str]:
-        wrong: Counter[str] = Counter()
+        lost: dict[str, list[Sample]] = {}
         for name, each in samples.items():
             self.toll.requests += len(each)
-            for sample in each:
-                if not sample.failure:
-                    continue
+            for sample in (sample for sample in each if sample.failure):
                 cause = _excuse(name, sample, windows)
                 if cause:
                     self.toll.apart[cause] += 1
                 else:
-                    self.toll.lost[f"{name}: {sample.failure}"] += 1
-                    wrong[f"{name}: {sample.failure}"] += 1
-        return [f"{count} requests lost: {failure}" for failure, count in wrong.items()]
+                    lost.setdefault(f"{name}: {sample.failure}", []).append(sample)
+        self.toll.lost.update({failure: len(each) for failure, each in lost.items()})
+        return [f"{len(each)} requests lost {_when(each)}: {failure}" for failure, each in lost.items()]
 
     async def _judge(self, plan: Plan, windows: Sequence[Window]) -> list[str]:
         entries = self._entries = await self.witness.entries(self._sequence)
@@ -318,6 +318,15 @@ class Storm:
 def _told(entry: Entry) -> list[str]:
     event = structs.replace(entry.event, seen=None) if isinstance(entry.event, Decided) else entry.event
     return [f"{entry.sequence} {entry.at:%H:%M:%S.%f} {entry.key} {event}"]
+
+
+def _when(samples: Sequence[Sample]) -> str:
+    wall = time.time() - time.perf_counter()
+    first, last = (
+        datetime.fromtimestamp(wall + at, UTC) for at in (min(s.started for s in samples), max(s.ended for s in samples))
+    )
+    by = ", ".join(sorted({s.answered_by or "nobody" for s in samples}))
+    return f"from {first:%H:%M:%S.%f} to {last:%H:%M:%S.%f}, answered by {by}"
 
 
 def _excuse(name: str, sample: Sample, windows: Sequence[Window]) -> str:

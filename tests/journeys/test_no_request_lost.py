@@ -66,6 +66,20 @@ def test_a_refused_release_costs_nothing(stage: Stage) -> None:
     assert [f.failure for f in outcome.failures] == [] and releases(outcome) == {"r1"}
 
 
+def test_what_hangs_in_a_frozen_instance_is_answered_by_its_neighbour(stage: Stage) -> None:
+    """Also when their fleet is just being retired: the frozen one goes first, while the other still can answer."""
+    play = stage.given("lossless-frozen", warm="0s")
+    play.deploy()
+
+    def story() -> None:
+        play.kill(Colour.BLUE, signal.SIGSTOP, count=1)
+        play.deploy()
+        play.ended()
+
+    outcome = under_load(play, story)
+    assert [f.failure for f in outcome.failures] == [] and releases(outcome) == {"r1", "r2"}
+
+
 def test_a_scale_in_costs_nothing(stage: Stage) -> None:
     """An instance of the live colour leaves the gateway before it is stopped."""
     play = stage.given("lossless-scale-in")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from bleen.providers.local.records import FleetRecord, InstanceRecord
 from bleen.providers.local.store import load
 
 log = logging.getLogger("bleen.agent")
+
+_ASKED_AGAIN_SECONDS = 1.25
+"""Longer than a gateway tries to connect to one instance (1 s: a frozen one takes no more than its backlog), and then backs
+off, before it asks another."""
 
 
 class LocalFleet:
@@ -152,12 +156,20 @@ class LocalFleet:
         if not self.retiring:
             await self._machine.shelf.put(self.folder / "order.json", FleetRecord(order=self.order, retiring=True))
             self.retiring = True
-        for number in [n for n in self.instances if n not in self._leaving]:
-            self._leaving[number] = asyncio.create_task(self._remove(number))
-        await asyncio.gather(*self._leaving.values())
+        frozen = [number for number, instance in self.instances.items() if instance.frozen]
+        if 0 < len(frozen) < len(self.instances):
+            # What hangs in them is asked again of their neighbours when they are killed: so these must be there still.
+            await self._leave(frozen)
+            await asyncio.sleep(_ASKED_AGAIN_SECONDS)
+        await self._leave(list(self.instances))
         await self._membership.close()
         await self._backends.remove_backend(self.backend().name)
         await self._machine.shelf.forget_below(self.folder)
+
+    async def _leave(self, numbers: Sequence[int]) -> None:
+        for number in [n for n in numbers if n not in self._leaving]:
+            self._leaving[number] = asyncio.create_task(self._remove(number))
+        await asyncio.gather(*self._leaving.values())
 
     async def stop(self, seconds: float) -> None:
         """End every instance within ``seconds``; the order stays for the next `bleen up`."""

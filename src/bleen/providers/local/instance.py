@@ -231,7 +231,7 @@ class LocalInstance:
             if bad >= health.failures and not process.gone.is_set():
                 if self.record.state is InstanceState.READY:
                     await self._enter(InstanceState.SICK)
-                if self._frozen() or self._fleet.may_replace(self.record.number):
+                if self.frozen or self._fleet.may_replace(self.record.number):
                     return Failed(f"health path {health.path} failed {bad} times: {answer.detail}", ended=False)
 
     async def _ask(self) -> Answer:
@@ -312,7 +312,7 @@ class LocalInstance:
             await asyncio.wait_for(self._fleet.reported(), seconds)
         except TimeoutError:
             log.warning("%s: its gateway does not confirm that it left", self.record.name)
-        if not self._frozen():
+        if not self.frozen:
             await self._drain(process)
 
     async def _drain(self, process: Process) -> None:
@@ -333,7 +333,7 @@ class LocalInstance:
         process.close_gate()
         patience = self._fleet.order.runtime.stop.kill_after.total_seconds() if seconds is None else seconds
         self._app = self._app or self._find_app()
-        if not self._frozen():
+        if not self.frozen:
             send(self._app or process.identity, signal.SIGTERM)
             await process.wait(patience)
         await self._bury()
@@ -359,7 +359,9 @@ class LocalInstance:
             raise RuntimeError(f"{self.record.name} has no process")
         return self._process
 
-    def _frozen(self) -> bool:
+    @property
+    def frozen(self) -> bool:
+        """Whether it is stopped (SIGSTOP), and so answers nothing until it is killed or continued."""
         return self._process is not None and frozen(self._app.pid if self._app else self._process.pid)
 
     def _find_app(self) -> ProcessId | None:
