@@ -15,16 +15,18 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
+from typing import Any
 
 from msgspec import structs
 
@@ -416,6 +418,14 @@ def show(toll: Toll, seed: str, seconds: float) -> None:
         print(f"  {each}")
 
 
+async def _until_told(doing: Coroutine[Any, Any, Toll]) -> Toll:
+    """Do it; end it in order on SIGINT and SIGTERM, also where a shell has them ignored."""
+    task = asyncio.ensure_future(doing)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
+
+
 def main() -> int:
     """Run the storm; 1 where anything was wrong."""
     seed = os.environ.get("BLEEN_SOAK_SEED") or secrets.token_hex(4)
@@ -424,7 +434,7 @@ def main() -> int:
     minutes = float(os.environ.get("BLEEN_SOAK_MINUTES") or 60)
     print(f"seed {seed}: {faults} faults, about {faults * 0.2:.0f} minutes, at most {minutes:g}", flush=True)
     began = time.monotonic()
-    toll = asyncio.run(storm(seed, faults, first, minutes))
+    toll = asyncio.run(_until_told(storm(seed, faults, first, minutes)))
     show(toll, seed, time.monotonic() - began)
     return 1 if toll.wrong or toll.lost else 0
 
