@@ -35,7 +35,7 @@ QUIET = 3.0
 """Seconds of load before the first deployment, and after the last."""
 AROUND = 0.5
 """Seconds before and after a switch that count as the switch."""
-LIFE = 4
+LIFE = 3
 """Seconds that a stream or a socket lives: less than the drain time."""
 DRAIN = Stop(drain=seconds(8), kill_after=seconds(5))
 
@@ -239,7 +239,7 @@ async def _datasette(stage: Stage, report: Report) -> None:
 
 async def _run(report: Report) -> None:
     for each in (_hello, _datasette):
-        with running() as stage:
+        async with running() as stage:
             await each(stage, report)
     report.notes.append(f"services on {ENVIRONMENT}: 2 instances each, beside gateway, control plane and load on one machine")
 

@@ -133,20 +133,30 @@ async def _deploy(stage: Stage) -> None:
         await away(partial(stage.ended, name))
 
 
+async def _run(report: Report) -> None:
+    began = time.perf_counter()
+    async with running() as stage:
+        first = time.perf_counter() - began
+        await _deploy(stage)
+        await asyncio.sleep(SETTLE_SECONDS)
+        report.rows += await away(partial(idle, stage.platform.settings.path))
+        report.rows += await away(partial(commands, stage))
+        ups = await away(partial(_ups, stage.platform))
+    up = Row(f"bleen up, two services deployed, to ready: median of {TIMES}", round(median(ups), 2), "s", "lower", 5)
+    report.rows[:0] = [up, Row("bleen up for the first time, to ready", round(first, 2), "s")]
+    report.notes.append("two services of two instances each; the control plane is everything but gateway and instances")
+
+
+def _ups(platform: LocalPlatform) -> list[float]:
+    took = []
+    for _ in range(TIMES):
+        typed(platform, "down")
+        took.append(typed(platform, "up"))
+    return took
+
+
 def run() -> Report:
     """Measure, in about two minutes."""
     report = Report("platform")
-    began = time.perf_counter()
-    with running() as stage:
-        first = time.perf_counter() - began
-        asyncio.run(_deploy(stage))
-        time.sleep(SETTLE_SECONDS)
-        report.rows += idle(stage.platform.settings.path) + commands(stage)
-        ups = []
-        for _ in range(TIMES):
-            typed(stage.platform, "down")
-            ups.append(typed(stage.platform, "up"))
-    up = Row(f"bleen up, two services deployed, to ready: median of {TIMES}", round(median(ups), 2), "s", "lower", 5)
-    report.rows = [up, Row("bleen up for the first time, to ready", round(first, 2), "s"), *report.rows]
-    report.notes.append("two services of two instances each; the control plane is everything but gateway and instances")
+    asyncio.run(_run(report))
     return report

@@ -55,7 +55,7 @@ async def shoot(stage: Stage, number: int) -> Shot:
 
 
 async def _run(report: Report) -> None:
-    with running() as stage:
+    async with running() as stage:
         await away(lambda: stage.deploy(changed(example("hello"), GREETING="Hello")))
         await away(lambda: stage.ended("hello"))
         load = LoadProcess(Load(stage.gateway, RATE, host="hello.localhost"))

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -94,16 +94,16 @@ def settings_in(home: Path) -> Settings:
     return structs.replace(settings, ports=Ports(gateway=0, api=0, services=free_port()))
 
 
-@contextmanager
-def running() -> Iterator[Stage]:
+@asynccontextmanager
+async def running() -> AsyncIterator[Stage]:
     """Yield a new platform, and end it with nothing left."""
     with TemporaryDirectory(prefix="bleen-bench-") as folder:
         platform = LocalPlatform(settings_in(Path(folder) / "home"))
         try:
-            platform.up()
+            await away(platform.up)
             yield Stage(platform)
         finally:
-            platform.down()
+            await away(platform.down)
 
 
 def example(name: str, *, strategy: dict[str, object] | None = None, stop: Stop | None = None) -> LoadedService:
