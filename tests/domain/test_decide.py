@@ -330,3 +330,17 @@ def test_done_is_reached_from_everywhere_twice() -> None:
     decision = decide(advance(rollout, seen, world.now), seen, world.now)
     assert isinstance(decision, Done)
     assert applied(rollout, decision, world.now) == rollout
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_rollout_that_the_engine_set_back_catches_up_with_the_world(before: int) -> None:
+    """What was done within a lost task is not undone: the traffic stays where it is, and the rollout ends."""
+    world = World() if before == 0 else World().deployed(1)
+    rollout, _ = until(world, world.begin(before + 1), Launch)
+    world.tick()
+    early = rollout
+    rollout, _ = until(world, rollout, Promote)
+    world.log.clear()
+    rollout = world.run(early, seconds=60)
+    assert rollout.outcome == Promoted() and world.serving() == {before + 1}
+    assert [d.route.split for d in world.log if isinstance(d, Shift)] in ([], [Split.of(Colour.GREEN)])

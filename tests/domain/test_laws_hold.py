@@ -46,6 +46,8 @@ class Storm(RuleBasedStateMachine):
         self.rollout: Rollout | None = None
         self.number = 1
         self.old: Observation | None = None
+        self.past: list[Rollout] = []
+        """The rollout after each turn since the last command: a command is never forgotten."""
 
     @initialize(size=st.integers(1, 3))
     def a_service_runs(self, size: int) -> None:
@@ -60,6 +62,7 @@ class Storm(RuleBasedStateMachine):
         self.number += 1
         try:
             self.rollout = self.world.begin(self.number, strategy, size=size)
+            self.past = [self.rollout]
         except NothingToDo:
             self.rollout = None
 
@@ -82,6 +85,13 @@ class Storm(RuleBasedStateMachine):
     def die_after_acting(self) -> None:
         """The act is done and the controller forgets that it did it: it will do it again."""
         self._decided(self.world.observe(), act=True, keep=False)
+
+    @precondition(lambda self: len(self.past) > 1)
+    @rule(back=st.integers(1, 10))
+    def forget_some_turns(self, back: int) -> None:
+        """The worker stalled: what it did within one task is done, and the engine knows of none of it."""
+        del self.past[max(1, len(self.past) - back) :]
+        self.rollout = self.past[-1]
 
     @precondition(lambda self: self.rollout is not None and self.old is not None)
     @rule()
@@ -113,6 +123,7 @@ class Storm(RuleBasedStateMachine):
         assert self.rollout is not None
         try:
             self.rollout = accept(self.rollout, command, self.world.now)
+            self.past = [self.rollout]
         except NothingToDo as refusal:
             assert refusal.what
 
@@ -181,6 +192,7 @@ class Storm(RuleBasedStateMachine):
             after = self.world.do(rollout, decision)
             self.world.now += timedelta(milliseconds=1)
             self.rollout = (after if keep else rollout) if not isinstance(decision, Done) else None
+            self.past = [*self.past, self.rollout] if self.rollout is not None else []
 
     def _lawful(self, rollout: Rollout, decision: Decision) -> None:
         match decision:

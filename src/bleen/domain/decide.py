@@ -10,7 +10,7 @@ from bleen.domain.check import CheckResult
 from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.rollout import Failed, Observation, Outcome, Promoted, RolledBack, Rollout
 from bleen.domain.strategy import Commit, Judge, KeepWarm, OpenPreview, RunChecks, SetWeight, StartFleet, Step
-from bleen.domain.traffic import Colour, Route
+from bleen.domain.traffic import WHOLE, Colour, Route
 from bleen.domain.trouble import trouble
 
 Row = Callable[[Rollout, Observation, datetime], Decision | None]
@@ -165,7 +165,7 @@ def _need(step: Step, rollout: Rollout, seen: Observation, now: datetime) -> Dec
         case StartFleet(size):
             return _start(rollout, seen, size or rollout.size)
         case OpenPreview():
-            return _shift(rollout, seen, rollout.route(rollout.stable_colour), f"{rollout.target.name} is ready for a preview")
+            return _open_preview(rollout, seen)
         case RunChecks(when, checks):
             if rollout.full_by or rollout.checks_done(step):
                 return None
@@ -219,8 +219,18 @@ def _judge(step: Judge, rollout: Rollout, now: datetime) -> Decision | None:
     return AskHuman(question, "the strategy asks for approval", until)
 
 
+def _open_preview(rollout: Rollout, seen: Observation) -> Decision | None:
+    colour, target = rollout.target_colour, rollout.target
+    if seen.reaches(colour, target.number):
+        return None
+    return _shift(rollout, seen, rollout.route(rollout.stable_colour), f"{target.name} is ready for a preview")
+
+
 def _set_weight(rollout: Rollout, seen: Observation, weight: int) -> Decision | None:
-    wanted = rollout.route(rollout.target_colour, weight=weight)
+    if seen.gives(rollout.target_colour, rollout.target.number, weight):
+        return None
+    known = tuple(c for c in rollout.colours if c is rollout.target_colour or _known(rollout, seen, c))
+    wanted = rollout.route(rollout.target_colour, weight=weight, listed=known)
     until = rollout.since + rollout.strategy.progress_deadline
     return _shift(rollout, seen, wanted, f"{rollout.target.name} is ready for {weight / 100:g} % of the traffic", until)
 
@@ -230,8 +240,7 @@ def _keep_warm(step: KeepWarm, rollout: Rollout, seen: Observation, now: datetim
     if stable is None:
         return None
     if not seen.serves(rollout.target_colour, rollout.target.number):
-        wanted = rollout.route(rollout.target_colour)
-        return _shift(rollout, seen, wanted, f"{rollout.target.name} is the stable release") or Wait(_silence(seen))
+        return _set_weight(rollout, seen, WHOLE)
     until = rollout.since + step.duration
     if rollout.successor is None and now < until:
         return Wait(f"{stable.name} stays warm for an instant rollback", until)
@@ -258,7 +267,7 @@ def _restore(rollout: Rollout, seen: Observation) -> Decision:
     fleets = [seen.fleet(colour, region) for region in rollout.regions]
     if any(f is None or f.release != stable.number or f.size < rollout.stable_size for f in fleets):
         return Launch(colour, stable.number, rollout.stable_size, f"{stable.name} has to take the traffic back")
-    known = tuple(c for c in rollout.colours if c is colour or seen.knows(c, rollout.target.number))
+    known = tuple(c for c in rollout.colours if c is colour or _known(rollout, seen, c))
     wanted = rollout.route(colour, listed=known)
     return _shift(rollout, seen, wanted, f"back to {stable.name}") or Wait(_silence(seen))
 
@@ -277,6 +286,12 @@ def _clear(rollout: Rollout, seen: Observation, drop: Colour) -> Decision | None
     if any(f.slot.colour is drop and f.release == release for f in seen.fleets):
         return Retire(drop, release, f"no gateway names r{release} any more")
     return None
+
+
+def _known(rollout: Rollout, seen: Observation, colour: Colour) -> bool:
+    """Whether every gateway has the backend of ``colour``: a route must not name one that it lacks."""
+    release = rollout.number(colour)
+    return release is not None and seen.knows(colour, release)
 
 
 def _silence(seen: Observation) -> str:

@@ -202,10 +202,19 @@ class Observation(Value, frozen=True):
 
     def serves(self, colour: Colour, release: int) -> bool:
         """Return whether every gateway answered and reports all traffic on ``release`` in ``colour``."""
-        return (
-            bool(self.gateways)
-            and not self.silent
-            and all(r is not None and r.split.weight(colour) == WHOLE and r.release(colour) == release for r in self.routes)
+        return self.gives(colour, release, WHOLE)
+
+    def gives(self, colour: Colour, release: int, weight: int) -> bool:
+        """Return whether every gateway answered and reports exactly ``weight`` on ``release`` in ``colour``."""
+        return not self._unsure and all(
+            r is not None and r.split.weight(colour) == weight and r.release(colour) == release for r in self.routes
+        )
+
+    def reaches(self, colour: Colour, release: int) -> bool:
+        """Return whether ``release`` answers at every gateway: on the preview host, or with a weight."""
+        return not self._unsure and all(
+            r is not None and r.release(colour) == release and (r.preview is colour or r.split.weight(colour) > 0)
+            for r in self.routes
         )
 
     def may_name(self, colour: Colour, release: int) -> bool:
