@@ -10,7 +10,7 @@ from bleen.domain.errors import BleenError, InvalidInput, LawBroken
 from bleen.interfaces.problem import ProblemDetails, error_of, exit_code, problem_of
 
 KINDS = [k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, BleenError)]
-LEAVES = [k for k in KINDS if not k.__subclasses__()]
+LEAVES = [k for k in KINDS if not any(issubclass(other, k) for other in KINDS if other is not k)]
 
 
 def made(kind: type[BleenError]) -> BleenError:

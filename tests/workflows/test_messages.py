@@ -21,7 +21,8 @@ from bleen.domain.duration import Duration
 from bleen.domain.errors import BleenError, InvalidInput, LawBroken, NothingToDo
 from bleen.domain.rollout import Aborted, Outcome, Superseded
 from bleen.domain.service import BlueGreen
-from bleen.workflows.converter import DATA_CONVERTER, ERRORS, to_failure_error
+from bleen.domain.told import KINDS
+from bleen.workflows.converter import DATA_CONVERTER, to_failure_error
 
 
 @workflow.defn(name="Echo", sandboxed=False)
@@ -162,7 +163,7 @@ def an_error(kind: type[BleenError]) -> BleenError:
     return kind("what", why="why", next="next")
 
 
-@pytest.mark.parametrize("kind", ERRORS.values(), ids=ERRORS.keys())
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 async def test_every_error_of_the_domain_keeps_its_class_and_its_words(kind: type[BleenError]) -> None:
     """Through a failure and back."""
     from temporalio.api.failure.v1 import Failure
@@ -176,5 +177,5 @@ async def test_every_error_of_the_domain_keeps_its_class_and_its_words(kind: typ
 
 def test_only_what_may_help_is_tried_again() -> None:
     """Retryability is the class of the error, and nothing else."""
-    retried = {name for name, kind in ERRORS.items() if not to_failure_error(an_error(kind)).non_retryable}
+    retried = {name for name, kind in KINDS.items() if not to_failure_error(an_error(kind)).non_retryable}
     assert retried == {"Transient", "Unreachable", "NotConverged", "StorageFull"}

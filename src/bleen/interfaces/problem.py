@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from bleen.domain import errors
-from bleen.domain.errors import BleenError, InvalidInput, LawBroken
+from bleen.domain.errors import BleenError
+from bleen.domain.told import Told, kind_of, retell, tell
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -52,42 +53,30 @@ _BRANCHES: dict[type[BleenError], tuple[int, int]] = {
 
 def problem_of(error: BleenError) -> ProblemDetails:
     """Return ``error`` as it travels."""
-    kind = type(error)
-    status = _rank(kind)[0]
+    told = tell(error)
     return ProblemDetails(
-        type=f"urn:bleen:error:{kind.__name__}",
-        title=error.what,
-        status=status,
-        error=kind.__name__,
-        what=error.what,
-        why=error.why,
-        next=error.next,
-        where=error.where if isinstance(error, InvalidInput) else "",
-        law=error.law if isinstance(error, LawBroken) else 0,
+        type=f"urn:bleen:error:{told.error}",
+        title=told.what,
+        status=_rank(kind_of(error))[0],
+        error=told.error,
+        what=told.what,
+        why=told.why,
+        next=told.next,
+        where=told.where,
+        law=told.law,
     )
 
 
 def error_of(problem: ProblemDetails) -> BleenError:
     """Return the error that ``problem`` was made from; a plain BleenError where its class is not known here."""
-    if problem.law:
-        return LawBroken(problem.law, problem.why)
-    kind = kind_named(problem.error)
-    if kind is InvalidInput:
-        return InvalidInput(problem.what, why=problem.why, next=problem.next, where=problem.where)
-    return kind(problem.what, why=problem.why, next=problem.next)
-
-
-def kind_named(name: str) -> type[BleenError]:
-    """Return the class of that name; BleenError where there is none."""
-    known = {kind.__name__: kind for kind in (*_RANKS, *_BRANCHES)}
-    return known.get(name, BleenError)
+    told = Told(problem.what, problem.why, problem.next, problem.where, problem.law, problem.error)
+    return retell(told) or BleenError(problem.what, why=problem.why, next=problem.next)
 
 
 def exit_code(error: BleenError) -> int:
     """Return 2 for what the person can mend in what was typed or written, 3 for the platform."""
-    return _rank(type(error))[1]
+    return _rank(kind_of(error))[1]
 
 
 def _rank(kind: type[BleenError]) -> tuple[int, int]:
-    ranks = _RANKS | _BRANCHES
-    return next(ranks[k] for k in kind.__mro__ if k in ranks)
+    return (_RANKS | _BRANCHES)[kind]

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import (
@@ -21,9 +22,9 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from bleen.domain import codec, errors
-from bleen.domain.codec import Value
-from bleen.domain.errors import BleenError, InvalidInput, LawBroken, Transient
+from bleen.domain import codec
+from bleen.domain.errors import BleenError, Transient
+from bleen.domain.told import KINDS, Told, retell, tell
 
 
 class TaggedPayloads(EncodingPayloadConverter):
@@ -64,33 +65,13 @@ class _Untyped(EncodingPayloadConverter):
         return codec.decode(payload.data, Any if type_hint is None else type_hint)
 
 
-class Told(Value, frozen=True):
-    """A domain error as the engine keeps it; its class is the failure's type."""
-
-    what: str
-    why: str = ""
-    next: str = ""
-    where: str = ""
-    law: int = 0
-
-
-def _tree(kind: type[BleenError]) -> dict[str, type[BleenError]]:
-    found = {kind.__name__: kind}
-    for child in kind.__subclasses__():
-        found |= _tree(child)
-    return found
-
-
-ERRORS = {name: kind for name, kind in _tree(BleenError).items() if kind.__module__ == errors.__name__}
-
-
 def to_failure_error(error: BleenError) -> ApplicationError:
     """Return ``error`` as the engine's own; only a Transient one is worth another attempt."""
-    told = Told(error.what, error.why, error.next, getattr(error, "where", ""), getattr(error, "law", 0))
+    told = tell(error)
     return ApplicationError(
         error.what,
         codec.plain(told),
-        type=type(error).__name__,
+        type=told.error,
         non_retryable=not isinstance(error, Transient),
         # Not a fault of the program: without this, the engine's client logs a stack trace for each.
         category=ApplicationErrorCategory.BENIGN,
@@ -99,22 +80,13 @@ def to_failure_error(error: BleenError) -> ApplicationError:
 
 def to_domain_error(failure: ApplicationError) -> BleenError | None:
     """Return the domain error that ``failure`` carries; None where it is no error of ours."""
-    kind = ERRORS.get(failure.type or "")
-    if kind is None or len(failure.details) != 1:
+    if failure.type not in KINDS or len(failure.details) != 1:
         return None
     try:
         told: Told = codec.convert(failure.details[0], Told)
     except msgspec.ValidationError:
         return None
-    return _rebuild(kind, told)
-
-
-def _rebuild(kind: type[BleenError], told: Told) -> BleenError:
-    if kind is LawBroken:
-        return LawBroken(told.law, told.why)
-    if kind is InvalidInput:
-        return InvalidInput(told.what, why=told.why, next=told.next, where=told.where)
-    return kind(told.what, why=told.why, next=told.next)
+    return retell(structs.replace(told, error=failure.type))
 
 
 class Failures(DefaultFailureConverter):

@@ -4,7 +4,8 @@ import pytest
 
 from bleen.domain.codec import decode, encode
 from bleen.domain.errors import BleenError, InvalidInput, LawBroken, Unreachable
-from bleen.providers.local.wire import ErrorBody, from_body, kinds, status, to_body
+from bleen.domain.told import KINDS, Told
+from bleen.providers.local.wire import from_body, status, to_body
 
 
 def make(kind: type[BleenError]) -> BleenError:
@@ -15,11 +16,11 @@ def make(kind: type[BleenError]) -> BleenError:
     return kind("what", why="why", next="next")
 
 
-@pytest.mark.parametrize("kind", list(kinds()))
+@pytest.mark.parametrize("kind", list(KINDS.values()))
 def test_every_error_comes_back_as_itself(kind: type[BleenError]) -> None:
     """The map has every class of the tree, with all that each one says."""
     error = make(kind)
-    back = from_body(decode(encode(to_body(error)), ErrorBody))
+    back = from_body(decode(encode(to_body(error)), Told))
     assert type(back) is kind
     assert vars(back) == vars(error)
     assert 400 <= status(back) < 600
@@ -34,4 +35,4 @@ def test_a_defect_is_told_as_one() -> None:
 
 def test_an_unknown_error_is_not_taken_for_another() -> None:
     """A newer agent may know more errors."""
-    assert isinstance(from_body(ErrorBody(error="Haunted", what="boo")), Unreachable)
+    assert isinstance(from_body(Told(error="Haunted", what="boo")), Unreachable)

@@ -3,9 +3,9 @@
 from typing import assert_never
 
 from bleen.domain.rollout import Aborted, Failed, Promoted, ReleaseRef, RolledBack, Superseded
+from bleen.domain.told import named
 from bleen.interfaces.cli.follow import Ending, Quest, follow
 from bleen.interfaces.cli.session import DETACHED, Session
-from bleen.interfaces.problem import kind_named
 from bleen.interfaces.views import Returning, RollbackResult
 from bleen.interfaces.words import counted, course_words, lasting, outcome_words
 from bleen.workflows.messages import Refused, Resized, ScaleResult, Started, Steered, Unchanged
@@ -23,7 +23,7 @@ def conclude(
     """Tell what was begun, watch it unless ``detach``, tell how it ended; return the exit code."""
     match result:
         case Refused(error, what, why, next):
-            raise kind_named(error)(what, why=why, next=next)
+            raise named(error)(what, why=why, next=next)
         case Unchanged():
             return _unchanged(session, environment, service, result)
         case Returning(rollout):
@@ -42,7 +42,7 @@ def conclude(
 def tell_size(session: Session, environment: str, service: str, result: ScaleResult) -> None:
     """Tell what became of a wish for another number of instances."""
     if isinstance(result, Refused):
-        raise kind_named(result.error)(result.what, why=result.why, next=result.next)
+        raise named(result.error)(result.what, why=result.why, next=result.next)
     if session.json:
         session.say_json({"environment": environment, "service": service, "result": result})
         return

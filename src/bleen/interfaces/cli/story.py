@@ -16,11 +16,11 @@ from bleen.domain.decision import Shift
 from bleen.domain.errors import Unreachable
 from bleen.domain.ledger import Decided
 from bleen.domain.rollout import Aborted, Failed, Promoted, ReleaseRef, RolledBack, Superseded
+from bleen.domain.told import named
 from bleen.domain.traffic import WHOLE, Colour
 from bleen.domain.views import RolloutSummary
 from bleen.interfaces.cli.session import Session
 from bleen.interfaces.client import Client
-from bleen.interfaces.problem import kind_named
 from bleen.interfaces.repository import LoadedService, find_service, runtime_of, with_version
 from bleen.interfaces.repository.examples import examples_folder
 from bleen.interfaces.views import GoBackOrder
@@ -210,7 +210,7 @@ class Story:
         )
         result = await asyncio.to_thread(self._client.deploy, request)
         if isinstance(result, Refused):
-            raise kind_named(result.error)(result.what, why=result.why, next=result.next)
+            raise named(result.error)(result.what, why=result.why, next=result.next)
         assert isinstance(result, Started), "the demo begins with nothing deployed"
         number = result.release.number
         summary = await self._until(lambda: self._settled(name, number))

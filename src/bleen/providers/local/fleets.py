@@ -9,8 +9,9 @@ import msgspec
 from bleen.domain.codec import decode, encode
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
+from bleen.domain.told import Told
 from bleen.providers.local.parts import PartSeen
-from bleen.providers.local.wire import ErrorBody, Health, Retirement, from_body
+from bleen.providers.local.wire import Health, Retirement, from_body
 from bleen.providers.transport import httpx
 
 _CONNECT_SECONDS = 5.0
@@ -89,6 +90,6 @@ class AgentFleets:
 
 def _error(body: bytes) -> BleenError:
     try:
-        return from_body(decode(body, ErrorBody))
+        return from_body(decode(body, Told))
     except (msgspec.ValidationError, msgspec.DecodeError):
         return Unreachable("the host agent answered with something else", why=body[:200].decode(errors="replace"))
