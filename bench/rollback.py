@@ -73,7 +73,8 @@ async def _run(report: Report) -> None:
 def _report(report: Report, shots: Sequence[Shot], samples: Sequence[Sample], shifts: Sequence[tuple[float, str]]) -> None:
     last = [max(s.started for s in samples if s.answered_by == shot.bad) - shot.typed for shot in shots]
     took = [shot.over - shot.typed for shot in shots]
-    effects = [first - at for at, name in shifts if (first := _first(samples, at, name)) is not None]
+    during = [(at, name) for at, name in shifts if at > samples[0].due]
+    effects = [first - at for at, name in during if (first := _first(samples, at, name)) is not None]
     report.rows += [
         Row(f"bleen rollback typed to last request on the bad release, median of {TIMES}", round(median(last), 3), "s"),
         Row("bleen rollback typed to last request on the bad release, longest", round(max(last), 3), "s", "lower", 1.0),
