@@ -18,7 +18,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.load import Load, LoadProcess, Mode, Outcome, quantile
 from bench.peers.bleen import Bleen, route
 from bench.peers.caddy import Caddy
 from bench.peers.haproxy import HaproxyReload, HaproxyWeights
@@ -34,6 +33,7 @@ from bleen.domain.traffic import Colour, Split
 from bleen.providers.envoy.files import write_whole
 from bleen.providers.envoy.ports import free_port
 from bleen.providers.envoy.render import routes
+from bleen.providers.load import Load, LoadProcess, Mode, Outcome, quantile
 
 # Forked from a server that has everything imported: starting Python anew takes a tenth of a second of both cores,
 # and every gateway would be measured by that.
@@ -134,7 +134,7 @@ async def measure(kind: type[Peer], work: Work, number: int) -> Found:
         peer = kind(folder, free_port(), colony.colours)
         await peer.start()
         stack.push_async_callback(peer.stop)
-        load = LoadProcess(Load(peer.port, work.rate, work.mode, path=work.path))
+        load = LoadProcess(Load(peer.port, work.rate, work.mode, path=work.path, mark="x-instance"))
         await load.start()
         await asyncio.sleep(1.0)
         orders = [await _switch(peer, colony, "green" if n % 2 == 0 else "blue") for n in range(work.switches)]
@@ -158,8 +158,8 @@ async def _switch(peer: Peer, colony: Colony, colour: str) -> tuple[float, str]:
 def _effects(outcome: Outcome, orders: Sequence[tuple[float, str]]) -> list[float]:
     effects = []
     for (ordered, colour), following in zip(orders, [*(at for at, _ in orders[1:]), float("inf")], strict=True):
-        after = [sample for sample in outcome.samples if ordered < sample.started < following and "-" in sample.instance]
-        old = [sample.started for sample in after if not sample.instance.startswith(colour)]
+        after = [sample for sample in outcome.samples if ordered < sample.started < following and "-" in sample.answered_by]
+        old = [sample.started for sample in after if not sample.answered_by.startswith(colour)]
         effects.append(max(old, default=ordered) - ordered)
     return effects
 
@@ -170,7 +170,7 @@ async def direct(work: Work) -> float:
     try:
         await colony.start("blue")
         address, port = colony.colours["blue"][0]
-        load = LoadProcess(Load(port, work.rate, work.mode, address, path=work.path))
+        load = LoadProcess(Load(port, work.rate, work.mode, address, path=work.path, mark="x-instance"))
         await load.start()
         await asyncio.sleep(3.0)
         return (await load.stop()).quantile(0.99)

@@ -97,6 +97,8 @@ class _Connection(asyncio.Protocol):
         self._missing = 0
         """Bytes of the body to come; -1 where it is chunked."""
         self._tail = b""
+        self.last = False
+        """Whether the other side said that it closes after this answer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -124,6 +126,7 @@ class _Connection(asyncio.Protocol):
         sample.answered_by = _header(lowered, self._generator.load.mark.encode()) or "?"
         if head[9:12] != b"200":
             sample.failure = f"{head[9:12].decode()} {body[:80].decode(errors='replace').strip()}"
+        self.last = _header(lowered, b"connection") == "close"
         length = _header(lowered, b"content-length")
         self._missing = int(length) if length else -1
         return body
@@ -208,7 +211,7 @@ class Generator:
     def finished(self, connection: _Connection, sample: Sample, failure: str) -> None:
         """Note how a request of ``connection`` ended."""
         self._end(sample, failure)
-        if self._keeps and not connection.transport.is_closing():
+        if self._keeps and not connection.last and not connection.transport.is_closing():
             self._idle.append(connection)
         else:
             connection.transport.close()

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
-from bench.load import Generator, Load, Mode, Outcome
 
 from bleen.domain.traffic import Colour
+from bleen.providers.load import Generator, Load, Mode, Outcome
 from tests.contracts.gateway import BLUE, GREEN, a_route, seen_by_all
 from tests.fixtures.envoy import EnvoyRun, until
 from tests.providers.envoy.world import World
@@ -20,7 +20,7 @@ MODES = {Mode.KEEP_ALIVE: "/", Mode.NEW: "/", Mode.SLOW: "/slow/0.7", Mode.STREA
 @asynccontextmanager
 async def load(world: World, mode: Mode = Mode.KEEP_ALIVE, rate: float = 300) -> AsyncIterator[Outcome]:
     """Ask for the service all the while; the outcome is complete when the block is left."""
-    where = Load(world.place.port, rate, mode, host="hello.localhost", path=MODES[mode])
+    where = Load(world.place.port, rate, mode, host="hello.localhost", path=MODES[mode], mark="x-instance")
     generator = Generator(where)
     task = asyncio.create_task(generator.run())
     await asyncio.sleep(0.2)
@@ -52,7 +52,7 @@ async def test_a_switch_loses_nothing(world: World, mode: Mode) -> None:
         await asyncio.gather(*(world.instances.stop(name) for name in ("blue-1", "blue-2")))
         await world.backends.remove_backend(blue)
     assert lost(outcome) == []
-    assert {sample.instance[:4] for sample in outcome.samples} == {"blue", "gree"}
+    assert {sample.answered_by[:4] for sample in outcome.samples} == {"blue", "gree"}
 
 
 async def _idle(world: World, name: str, address: str) -> bool:
@@ -73,7 +73,7 @@ async def test_a_scale_in_of_the_live_colour_loses_nothing(world: World, mode: M
         await world.backends.set_backend(world.backend(Colour.BLUE, 1, (second, await world.instances.start("blue-3"))))
         await asyncio.sleep(0.2)
     assert lost(outcome) == []
-    assert outcome.samples[-1].instance in ("blue-2", "blue-3")
+    assert outcome.samples[-1].answered_by in ("blue-2", "blue-3")
 
 
 async def test_an_instance_killed_at_once_loses_no_get(world: World) -> None:
@@ -97,7 +97,7 @@ async def test_a_frozen_instance_loses_no_get(world: World) -> None:
         await asyncio.sleep(0.2)
         world.instances.signal("blue-1", signal.SIGKILL)
     assert lost(outcome) == []
-    assert {sample.instance for sample in outcome.samples[spared:]} == {"blue-2"}
+    assert {sample.answered_by for sample in outcome.samples[spared:]} == {"blue-2"}
 
 
 async def _one_is_sick(world: World) -> bool:

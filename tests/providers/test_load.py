@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from bench.load import Generator, Load, Mode, quantile
+
+from bleen.providers.load import Generator, Load, Mode, quantile
 
 GOOD = b"HTTP/1.1 200 OK\r\nx-instance: a-1\r\ncontent-length: 2\r\n\r\nok"
 Answer = Callable[[asyncio.StreamWriter, int], Awaitable[None]]
@@ -39,9 +40,9 @@ async def good(writer: asyncio.StreamWriter, number: int) -> None:
 async def test_it_sends_on_schedule(mode: Mode) -> None:
     """So many a second, each told with its instance."""
     async with serving(good) as port:
-        outcome = await Generator(Load(port, 200, mode)).run(0.5)
+        outcome = await Generator(Load(port, 200, mode, mark="x-instance")).run(0.5)
     assert 90 <= len(outcome.samples) <= 101
-    assert (outcome.failures, {sample.instance for sample in outcome.samples}) == ([], {"a-1"})
+    assert (outcome.failures, {sample.answered_by for sample in outcome.samples}) == ([], {"a-1"})
 
 
 async def test_a_stall_counts_for_all_that_were_due(mode: Mode = Mode.KEEP_ALIVE) -> None:
@@ -53,7 +54,7 @@ async def test_a_stall_counts_for_all_that_were_due(mode: Mode = Mode.KEEP_ALIVE
         writer.write(GOOD)
 
     async with serving(stalls) as port:
-        outcome = await Generator(Load(port, 200, mode)).run(0.4)
+        outcome = await Generator(Load(port, 200, mode, mark="x-instance")).run(0.4)
     assert sum(sample.latency > 0.05 for sample in outcome.samples) > 30
     assert outcome.failures == []
 
@@ -67,7 +68,7 @@ async def test_what_is_closed_under_a_request_has_failed() -> None:
             writer.close()
 
     async with serving(closes) as port:
-        outcome = await Generator(Load(port, 100)).run(0.3)
+        outcome = await Generator(Load(port, 100, mark="x-instance")).run(0.3)
     assert len(outcome.failures) > 5
     assert "closed under a request" in outcome.failures[0].failure
 
@@ -80,7 +81,7 @@ async def test_a_connection_that_is_announced_to_close_is_not_used_again() -> No
         writer.write(GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 
     async with serving(closes) as port:
-        outcome = await Generator(Load(port, 100)).run(0.3)
+        outcome = await Generator(Load(port, 100, mark="x-instance")).run(0.3)
     assert outcome.failures == []
 
 
@@ -94,12 +95,12 @@ async def test_errors_and_silence_have_failed() -> None:
         await asyncio.sleep(0)
 
     async with serving(fails) as port:
-        outcome = await Generator(Load(port, 50)).run(0.1)
+        outcome = await Generator(Load(port, 50, mark="x-instance")).run(0.1)
         assert {sample.failure for sample in outcome.samples} == {"503 busy"}
-    outcome = await Generator(Load(port, 50)).run(0.1)
+    outcome = await Generator(Load(port, 50, mark="x-instance")).run(0.1)
     assert all(sample.failure.startswith("no connection") for sample in outcome.samples)
     async with serving(silent) as port:
-        outcome = await Generator(Load(port, 50, patience=0.2)).run(0.1)
+        outcome = await Generator(Load(port, 50, patience=0.2, mark="x-instance")).run(0.1)
         assert {sample.failure for sample in outcome.samples} == {"no answer in 0.2 s"}
 
 
@@ -112,7 +113,7 @@ async def test_a_chunked_answer_ends_with_its_last_chunk() -> None:
         writer.write(b"\n\r\n")
 
     async with serving(chunks) as port:
-        outcome = await Generator(Load(port, 50, Mode.STREAM)).run(0.1)
+        outcome = await Generator(Load(port, 50, Mode.STREAM, mark="x-instance")).run(0.1)
     assert outcome.failures == []
     assert all(sample.latency > 0.04 for sample in outcome.samples)
 
