@@ -17,9 +17,9 @@ from bleen.domain.codec import convert
 from bleen.domain.errors import Transient
 from bleen.domain.release import Stop
 from bleen.domain.service import BlueGreen
+from bleen.domain.told import named
 from bleen.domain.views import RolloutSummary
 from bleen.interfaces.client import Client
-from bleen.interfaces.problem import kind_named
 from bleen.interfaces.repository import LoadedService, find_service, runtime_of
 from bleen.interfaces.repository.examples import examples_folder
 from bleen.settings import Ports, Settings, read_settings
@@ -56,7 +56,7 @@ class Stage:
         )
         result = self.client.deploy(request)
         if isinstance(result, Refused):
-            raise kind_named(result.error)(result.what, why=result.why, next=result.next)
+            raise named(result.error)(result.what, why=result.why, next=result.next)
         assert isinstance(result, Started), result
         name, id = loaded.service.service, result.rollout
         return until(lambda: self._settled(name, id), f"{id} did not settle", 120)
