@@ -48,6 +48,8 @@ class Scene:
     """The addresses of instances that were hit in this round."""
     dead: set[int] = field(default_factory=set)
     """The processes of instances that were killed."""
+    hit: int = 0
+    """The process of the instance that was hit last."""
 
     @property
     def home(self) -> Path:
@@ -174,6 +176,7 @@ async def _hit(scene: Scene, number: signal.Signals) -> str:
         return ""
     instance, fleet = scene.random.choice(sorted(choices, key=lambda each: each[0].name))
     scene.victims.add(instance.address)
+    scene.hit = instance.pid
     return f"{instance.name} (pid {instance.pid}) of r{fleet.release}" if kill(instance.pid, number) else ""
 
 
