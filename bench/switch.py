@@ -44,6 +44,8 @@ SIZE = 2
 """Instances of each colour."""
 OLD_STAYS = 0.5
 """Seconds from a switch to the SIGTERM of the old colour."""
+SETTLES = 0.4
+"""Seconds from the new start of the old colour to the next switch."""
 PAIRS = 1000
 RAW_PAIRS = 200
 
@@ -151,14 +153,16 @@ async def _switch(peer: Peer, colony: Colony, colour: str) -> tuple[float, str]:
     old = "blue" if colour == "green" else "green"
     colony.stop(old)
     await colony.start(old)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(SETTLES)
     return ordered, colour
 
 
 def _effects(outcome: Outcome, orders: Sequence[tuple[float, str]]) -> list[float]:
     effects = []
     for (ordered, colour), following in zip(orders, [*(at for at, _ in orders[1:]), float("inf")], strict=True):
-        after = [sample for sample in outcome.samples if ordered < sample.started < following and "-" in sample.answered_by]
+        # What begins just before the next order may reach the gateway after it, and rightly be answered by its colour.
+        until_next = following - SETTLES / 2
+        after = [sample for sample in outcome.samples if ordered < sample.started < until_next and "-" in sample.answered_by]
         old = [sample.started for sample in after if not sample.answered_by.startswith(colour)]
         effects.append(max(old, default=ordered) - ordered)
     return effects
