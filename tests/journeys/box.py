@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from bleen.app.home import free_port
 from bleen.app.host import survivors
 from bleen.providers.local.process import marked
@@ -127,8 +129,14 @@ def ended(process: "subprocess.Popen[str]", seconds: float = 90) -> Said:
 
 
 def until(question: Callable[[], object], what: str, there: Callable[[], object] = lambda: "", seconds: float = 30) -> None:
-    """Ask until the answer is true."""
+    """Ask until the answer is true; what is not there yet is no answer."""
     deadline = time.monotonic() + seconds
-    while not question():
+    while not _answer(question):
         assert time.monotonic() < deadline, f"{what} did not come in {seconds:g} s; there is {there()}"
-        time.sleep(0.02)
+        time.sleep(0.1)
+
+
+def _answer(question: Callable[[], object]) -> object:
+    with contextlib.suppress(KeyError, IndexError, TypeError, ProcessLookupError, FileNotFoundError, httpx.TransportError):
+        return question()
+    return None

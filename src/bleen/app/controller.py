@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import sys
 
 from temporalio.client import Client
@@ -27,6 +28,9 @@ from bleen.workflows.worker import run_worker
 from bleen.workflows.world import World
 
 log = logging.getLogger("bleen.controller")
+
+_LEAST_FREE = 8_000_000
+"""Bytes: with less, the ledger and the engine stop writing at any moment."""
 
 
 class Controller:
@@ -59,7 +63,7 @@ class Controller:
     def providers(self) -> Providers:
         """Return the ports that the API needs."""
         return Providers(
-            control=Control(self.client, self.queue),
+            control=Control(self.client, self.queue, self._trouble),
             ledger=self.ledger,
             fleets=self.fleets,
             gateway=self.gateway,
@@ -69,6 +73,7 @@ class Controller:
             environment=self.settings.environment,
             regions=self.settings.regions,
             gateway_port=self.settings.ports.gateway,
+            trouble=self._trouble,
         )
 
     async def run(self) -> None:
@@ -87,6 +92,10 @@ class Controller:
         if port is None:
             raise Unreachable(f"{service} has no port of its own yet", next=f"bleen status {service}")
         return f"http://127.0.0.1:{port}"
+
+    def _trouble(self) -> str:
+        free = shutil.disk_usage(self.settings.home).free
+        return f"no room on the disk of {self.settings.home}: {free / 1e6:.0f} MB are free" if free < _LEAST_FREE else ""
 
     async def _platform(self) -> PlatformView:
         settings = self.settings

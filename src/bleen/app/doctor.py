@@ -13,6 +13,8 @@ from bleen.settings import Settings
 
 _LEAST_FREE = 2_000_000_000
 """Bytes: a few images and a day of logs."""
+_FULL = 8_000_000
+"""Bytes: with less, the ledger and the engine stop writing at any moment."""
 
 
 def examine(settings: Settings) -> Sequence[Finding]:
@@ -31,6 +33,8 @@ def _look(look: Callable[[Settings], Finding], settings: Settings) -> Finding:
 def _disk(settings: Settings) -> Finding:
     folder = next(p for p in (settings.path, *settings.path.parents) if p.exists())
     free = shutil.disk_usage(folder).free
+    if free < _FULL:
+        return Finding("disk", "bad", f"no room at {folder}: {free / 1e6:.0f} MB free", f"make room: df -h {folder}")
     if free < _LEAST_FREE:
         return Finding(
             "disk", "warning", f"{free / 1e9:.1f} GB free at {folder}", "make room: bleen image list shows what is kept"

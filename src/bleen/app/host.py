@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from bleen.app.home import environment_of
-from bleen.domain.errors import BleenError, PortTaken, StartFailed, Unreachable
+from bleen.domain.errors import BleenError, PortTaken, StartFailed, StorageFull, Unreachable
 from bleen.providers.local import watchdog
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.parts import PartSeen, PartState
@@ -23,6 +25,8 @@ _GIVE_UP_AFTER = 3
 _ANSWER_SECONDS = 5.0
 """An agent that lives and has not answered for so long is started again: it adopts what runs."""
 _END_SECONDS = 30.0
+_LEAST_FREE = 100_000_000
+"""Bytes: a new database takes half of it."""
 
 
 class Start:
@@ -54,6 +58,22 @@ class Start:
         if self.code() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._pid, signal.SIGKILL)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have Ctrl-C wait until the block is done: nothing is begun that nobody knows of."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
 
 
 def survivors(settings: Settings) -> dict[int, str]:
@@ -202,9 +222,17 @@ def _check_failing(settings: Settings, parts: Sequence[PartSeen]) -> None:
         if "is taken" in part.last_exit:
             raise _port_taken(part)
         if part.restarts >= _GIVE_UP_AFTER:
-            words = part.last_words.strip().splitlines()
-            why = f"{part.last_exit}: {words[-1]}" if words else part.last_exit
-            raise StartFailed(f"{part.name} does not start", why=why, next=f"see {settings.home}/logs/{part.name}.log")
+            raise _no_start(settings, part)
+
+
+def _no_start(settings: Settings, part: PartSeen) -> BleenError:
+    """Return why ``part`` does not start. On a full disk it may not even have been able to say so."""
+    words = [line.strip() for line in part.last_words.splitlines()[-3:]]
+    why, free = " / ".join([part.last_exit, *words]), shutil.disk_usage(settings.home).free
+    if free < _LEAST_FREE:
+        what = f"{part.name} does not start, and there is hardly room: {free / 1e6:.0f} MB on the disk of {settings.home}"
+        return StorageFull(what, why=why, next=f"make room (df -h {settings.home}), then bleen up")
+    return StartFailed(f"{part.name} does not start", why=why, next=f"see {settings.home}/logs/{part.name}.log")
 
 
 def _port_taken(part: PartSeen) -> BleenError:

@@ -84,8 +84,10 @@ class LocalPlatform:
 
         kept = bool(host.survivors(self.settings))
         _check_ports(self.settings)
-        start = host.Start(make_home(self.settings))
+        start = None
         try:
+            with host.uninterrupted():
+                start = host.Start(make_home(self.settings))
             host.wait_until_ready(self.settings, start)
         except BaseException as error:
             if kept:  # what an earlier agent had started serves: it is not ended for a part that does not start
@@ -95,11 +97,12 @@ class LocalPlatform:
                 raise Interrupted("what had been started was ended again", next="bleen up") from None
             raise
 
-    def _undo(self, start: "Start") -> None:
+    def _undo(self, start: "Start | None") -> None:
         from bleen.app import host
 
         try:
-            host.undo(self.settings, start)
+            if start is not None:
+                host.undo(self.settings, start)
             self._sweep()
         except KeyboardInterrupt:
             raise Interrupted("what had been started may still run", next="bleen down") from None

@@ -17,7 +17,7 @@ class Server(Value, frozen=True):
     """It ran before `up` was asked for."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Exception):
     """Ctrl-C, and what became of what was being done."""
 
     def __init__(self, what: str, *, next: str) -> None:

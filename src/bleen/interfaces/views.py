@@ -50,6 +50,8 @@ class ServiceView(View, frozen=True):
     """The server's clock when it looked."""
     silent: tuple[str, ...] = ()
     """What did not answer: ``machines``, ``engine``. Of that, nothing is known."""
+    trouble: str = ""
+    """What is wrong with the machine of the platform, such as a full disk; empty where nothing is."""
 
 
 class ServiceList(View, frozen=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,14 +20,18 @@ from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
 
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+_PATIENCE = 5.0
+"""Seconds for one look at a rollout: an engine that cannot write does not answer at all."""
 
 
 class Control:
     """Starts, tells and asks rollouts. Unreachable where the engine does not answer."""
 
-    def __init__(self, client: Client, task_queue: str = TASK_QUEUE) -> None:
+    def __init__(self, client: Client, task_queue: str = TASK_QUEUE, trouble: Callable[[], str] = str) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._trouble = trouble
+        """Says what is wrong with the machine, if anything is: then a silent engine is silent for that."""
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         """Return once the rollout has begun, or waits for the one before it, or was refused."""
@@ -71,7 +75,7 @@ class Control:
     async def progress(self, environment: str, service: str) -> Progress | None:
         """Return the live view; None when nothing is under way."""
         handle = self._client.get_workflow_handle(rollout_id(environment, service))
-        async with _engine():
+        async with self._engine(), asyncio.timeout(_PATIENCE):
             try:
                 return await handle.query(RolloutWorkflow.progress, reject_condition=QueryRejectCondition.NOT_OPEN)
             except WorkflowQueryRejectedError:
@@ -84,7 +88,7 @@ class Control:
     async def active(self) -> list[tuple[str, str]]:
         """Return the environment and service of every rollout under way."""
         query = f"WorkflowType = 'Rollout' AND ExecutionStatus = 'Running' AND TaskQueue = '{self._task_queue}'"
-        async with _engine():
+        async with self._engine():
             ids = [execution.id.split("/") async for execution in self._client.list_workflows(query)]
         return sorted((environment, service) for _, environment, service in ids)
 
@@ -97,21 +101,25 @@ class Control:
         return progress is not None and progress.rollout.stable is not None and progress.rollout.stable.number == request.to
 
     async def _run(self, workflow: Any, request: object, name: str) -> Any:
-        async with _engine():
+        async with self._engine():
             return await self._client.execute_workflow(
                 workflow, request, id=f"{name}/{uuid.uuid4()}", task_queue=self._task_queue, task_timeout=TASK_TIMEOUT
             )
 
+    @asynccontextmanager
+    async def _engine(self) -> AsyncIterator[None]:
+        """Translate the engine's errors."""
+        try:
+            yield
+        except WorkflowFailureError as error:
+            raise domain_error(error) or BleenError("the workflow failed", why=str(error.cause)) from None
+        except TimeoutError as error:
+            raise self._silent() from error
+        except RPCError as error:
+            if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+                raise self._silent() from error
+            raise Unreachable("the workflow engine refused a call", why=str(error), next="bleen doctor") from error
 
-@asynccontextmanager
-async def _engine() -> AsyncIterator[None]:
-    """Translate the engine's errors."""
-    try:
-        yield
-    except WorkflowFailureError as error:
-        raise domain_error(error) or BleenError("the workflow failed", why=str(error.cause)) from None
-    except RPCError as error:
-        if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-            why = "it is being started again, or it is overloaded"
-            raise Unreachable("the workflow engine does not answer", why=why, next="bleen doctor") from error
-        raise Unreachable("the workflow engine refused a call", why=str(error), next="bleen doctor") from error
+    def _silent(self) -> Unreachable:
+        why = self._trouble() or "it is being started again, or it is overloaded"
+        return Unreachable("the workflow engine does not answer", why=why, next="bleen doctor")

@@ -57,6 +57,8 @@ class Providers:
     regions: tuple[str, ...] = ("local",)
     gateway_port: int = 8080
     clock: Callable[[], datetime] = _now
+    trouble: Callable[[], str] = str
+    """Says what is wrong with the machine, such as a full disk; empty where nothing is."""
 
 
 Here = NamedDependency[Providers]

@@ -139,6 +139,7 @@ async def _service(
         history=ledger_views.history(entries)[:_RECENT],
         at=providers.clock(),
         silent=tuple(silent),
+        trouble=providers.trouble(),
     )
 
 

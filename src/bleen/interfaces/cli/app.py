@@ -14,7 +14,7 @@ from bleen.domain.errors import BleenError, InvalidInput
 from bleen.interfaces.cli import deploy, fleet, image, machine, past, repository, status, steer
 from bleen.interfaces.cli.failure import tell
 from bleen.interfaces.cli.session import DETACHED, Session
-from bleen.interfaces.platform import Interrupted, Platform
+from bleen.interfaces.platform import Platform
 
 # Typer carries its own copy of Click and does not name this class.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -58,22 +58,14 @@ def run(platform: Platform, arguments: Sequence[str] | None = None) -> int:
         return tell(session, error)
     except _UsageError as error:
         return _usage(session, error, typed)
-    except (KeyboardInterrupt, typer.Abort) as stopped:
-        return _interrupted(stopped)
+    except (KeyboardInterrupt, typer.Abort):
+        return DETACHED
     except BrokenPipeError:  # the reader has seen enough: `bleen logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         return tell(session, _bug(error))
     return code if isinstance(code, int) else 0
-
-
-def _interrupted(stopped: BaseException) -> int:
-    """Say what Ctrl-C came to, where there is something to say. Typer makes an Abort of what it sees."""
-    told = stopped if isinstance(stopped, Interrupted) else stopped.__cause__
-    if isinstance(told, Interrupted):
-        sys.stderr.write(f"interrupted: {told.what}\n       next: {told.next}\n")
-    return DETACHED
 
 
 def _bug(error: Exception) -> BleenError:

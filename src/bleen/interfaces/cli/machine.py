@@ -1,11 +1,15 @@
 """The platform on this machine: demo, up, down, doctor."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from bleen.interfaces.cli.options import Context, Json, example
-from bleen.interfaces.cli.session import Session
+from bleen.interfaces.cli.session import DETACHED, Session
+from bleen.interfaces.platform import Interrupted
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +40,8 @@ def up(
     What runs already is left alone.
     """
     session: Session = ctx.obj
-    server = session.platform.up(foreground=foreground)
+    with _interruptible():
+        server = session.platform.up(foreground=foreground)
     if session.json:
         plain = {"server": server.address, "home": session.settings.home, "foreground": foreground, "was_up": server.was_up}
         session.say_json(plain)
@@ -64,13 +69,24 @@ def down(
     rollouts = under_way(session)
     if not force:
         refuse_unsettled(rollouts)
-    ran = session.platform.down()
+    with _interruptible():
+        ran = session.platform.down()
     if session.json:
         session.say_json({"ran": ran, "home": session.settings.home, "rollouts": [r.id for r in rollouts]})
         return
     session.say("the platform has ended; bleen up starts it again" if ran else "nothing ran")
     for rollout in rollouts if ran else ():
         session.say(rollout.after, "  ")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Say what Ctrl-C came to."""
+    try:
+        yield
+    except Interrupted as stopped:
+        sys.stderr.write(f"interrupted: {stopped.what}\n       next: {stopped.next}\n")
+        raise typer.Exit(DETACHED) from stopped
 
 
 def doctor(ctx: Context, json: Json = False) -> None:

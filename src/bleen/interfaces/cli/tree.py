@@ -50,6 +50,7 @@ def service_lines(view: ServiceView) -> list[Text]:
         lines += [_instance_line(i, view.at) for i in fleet.instances]
     lines += [_silent_line(g) for g in view.gateways if not g.answered]
     lines += [Text(f"  no answer from the {part}: what is known of it is missing here", style="red") for part in view.silent]
+    lines += [Text(f"  {view.trouble}", style="red")] if view.trouble else []
     if view.progress is not None:
         lines += rollout_lines(view)
     elif view.history:
