@@ -107,7 +107,7 @@ class Play:
             "stop": {"drain": "3s", "kill_after": "1s"},
             "instances": self.instances,
             "env": env,
-            "strategy": {"type": "blue-green", "abort_delay": "200ms", **self.strategy},
+            "strategy": {"type": "blue-green", "warm": "60s", "abort_delay": "200ms", **self.strategy},
             **self.extra,
         }
         spec: Service = convert(plain, Service)
