@@ -56,6 +56,21 @@ def test_the_client_loads_no_server() -> None:
     assert loaded(code) == set()
 
 
+def test_the_platform_of_this_machine_costs_nothing_until_it_is_needed() -> None:
+    """Every command makes one, and most only ask it where the server is."""
+    code = "import sys, bleen.app.platform\nassert 'asyncio' not in sys.modules, 'asyncio'"
+    assert loaded(code) == set()
+
+
+def test_a_wrong_variable_is_told_as_every_other_error() -> None:
+    """With --json, too; and where no setting is needed, none is read."""
+    code = "from bleen.app import main; main()"
+    wrong = os.environ | {"BLEEN_API_PORT": "many"}
+    for words, exit_code, told in ((["status", "--json"], 2, '"what": "BLEEN_API_PORT=many is no port"'), (["--help"], 0, "")):
+        ended = subprocess.run([sys.executable, "-c", code, *words], env=wrong, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, told in ended.stdout, ended.stderr) == (exit_code, True, "")
+
+
 @pytest.mark.usefixtures("repository")
 def test_a_pipe_gets_plain_lines(environment: dict[str, str]) -> None:
     """No escape sequence, a line for each change."""

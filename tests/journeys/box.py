@@ -27,8 +27,8 @@ service: {name}
 image: {{type: directory, path: app}}
 command: [python3, "{{app}}/server.py", "{{address}}", "{{port}}"]
 health: {{path: /healthz, interval: 200ms, start_grace: 20s}}
-stop: {{drain: 1s, kill_after: 1s}}
-env: {{WORDS: "{words}"}}
+stop: {{drain: 1s, kill_after: {kill_after}}}
+env: {{WORDS: "{words}", FAIL: "{fail}"}}
 strategy: {{type: blue-green, abort_delay: 0s, progress_deadline: 30s, auto_promote: {auto}}}
 {more}
 """
@@ -101,11 +101,13 @@ class Box:
         """Wait until no process and no folder of sockets is left."""
         until(lambda: not self.left() and not self.settings.runtime_path.exists(), f"the end of {self.home}", self.left)
 
-    def write(self, name: str, *, words: str = "", auto: bool = True, more: str = "") -> None:
-        """Write a service into the repository."""
+    def write(self, name: str, *, words: str = "", auto: bool = True, fail: str = "", more: str = "") -> None:
+        """Write a service into the repository. One that is to ``fail`` at SIGTERM takes its time to end."""
         folder = self.repository / "applications" / name
         shutil.copytree(APP, folder / "app", dirs_exist_ok=True)
-        text = SERVICE.format(name=name, words=words, auto=str(auto).lower(), more=more)
+        text = SERVICE.format(
+            name=name, words=words, auto=str(auto).lower(), fail=fail, kill_after="8s" if fail else "1s", more=more
+        )
         (folder / "service.yaml").write_text(text)
 
     def service(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import structs
 
 from bleen.domain.check import CheckResult
-from bleen.domain.errors import NotFound, Transient
+from bleen.domain.errors import NotFound, NothingToDo, Transient
 from bleen.domain.fleet import Fleet, Instance
 from bleen.domain.ledger import Checked
 from bleen.domain.rollout import Outcome, Promoted, ReleaseRef
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds without an answer of the server before watching ends. The rollout itself goes on."""
 _PAUSE = 0.2
+_TURN_SECONDS = 3.0
+"""From the end of one rollout to the beginning of the next it takes less."""
 
 
 class Ending(View, frozen=True):
@@ -54,6 +56,8 @@ class Quest:
     began: float = field(default_factory=time.monotonic)
     crashed: Instance | None = None
     told: list[str] = field(default_factory=list)
+    missed: int = 0
+    """How often in a row nothing was under way, while its own rollout had not begun."""
 
 
 def rollouts_of(client: "Client", environment: str, service: str) -> frozenset[str]:
@@ -69,6 +73,8 @@ def follow(session: Session, client: "Client", quest: Quest) -> Ending:
     with _screen(session, quest) as show:
         for view in _views(client, quest):
             ending = _ending(view, quest)
+            if view is not None and not quest.rollout:
+                _check_turn(client, view, quest)
             show(view)
             if ending is not None:
                 return structs.replace(ending, failed_check=_failed_check(client, ending.rollout))
@@ -112,6 +118,22 @@ def _ending(view: ServiceView | None, quest: Quest) -> Ending | None:
         seconds=time.monotonic() - quest.began if quest.returning else past.seconds,
         crashed=quest.crashed,
     )
+
+
+def _check_turn(client: "Client", view: ServiceView, quest: Quest) -> None:
+    """Raise NothingToDo where a release that waits for the rollout before it will never have its turn."""
+    name, history = f"r{quest.release}", f"bleen history {quest.service}"
+    if view.progress is not None:
+        other = view.progress.rollout.successor
+        if other not in (None, quest.release):
+            why = f"a newer deployment came before {name} had its turn"
+            raise NothingToDo(f"{name} of {quest.service} gave its place to r{other}", why=why, next=history)
+        return
+    waits = any((r.environment, r.service) == (quest.environment, quest.service) for r in client.rollouts().rollouts)
+    quest.missed = 0 if waits or view.silent else quest.missed + 1
+    if quest.missed * _PAUSE > _TURN_SECONDS:
+        why = "what was under way has ended, and nothing follows it: the release serves already, or could not begin"
+        raise NothingToDo(f"{name} of {quest.service} is not rolled out", why=why, next=history)
 
 
 def _failed_check(client: "Client", rollout: str) -> CheckResult | None:
