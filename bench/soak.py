@@ -40,6 +40,8 @@ async def storm(seed: str, faults: int, first: int, minutes: float) -> Toll:
                 stage = Storm(seed, toll)
                 await stage.begin()
             number += 1
+    except asyncio.CancelledError:
+        print("told to stop", flush=True)
     finally:
         toll.wrong += await stage.end()
     return toll
