@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
+from bleen.domain.comparison import Comparison
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.release import Release
+from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
 
 
@@ -124,6 +127,17 @@ class Ledger(Protocol):
 
     async def releases(self, service: str) -> Sequence[Release]:
         """Return the releases of ``service``, newest first."""
+
+
+class Metrics(Protocol):
+    """Counts what requests meet. Reads only; what a verdict needs of the past is kept by whoever asks."""
+
+    async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
+        """Return the counters of both releases of ``comparison``, and the ``custom`` metrics, as they are now.
+
+        Unreachable where nobody counts: a gateway is silent, Prometheus is away. A custom metric that cannot be read is
+        among the sample's ``failures``, and raises nothing.
+        """
 
 
 class Prober(Protocol):

@@ -1,12 +1,7 @@
 """Law 2: who can bear which share of the traffic."""
 
 from bleen.domain.rollout import Observation, Rollout
-from bleen.domain.traffic import WHOLE, Colour, Route
-
-
-def share(size: int, weight: int) -> int:
-    """Return how many of ``size`` instances it takes to serve ``weight`` hundredths of a percent of the traffic."""
-    return -(-size * weight // WHOLE)
+from bleen.domain.traffic import Colour, Route, share
 
 
 def lacking(rollout: Rollout, seen: Observation, route: Route) -> str | None:

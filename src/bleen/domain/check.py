@@ -54,6 +54,8 @@ class CheckTime(StrEnum):
 
     BEFORE = "before"
     """On the preview, before any traffic."""
+    AMID = "amid"
+    """With a share of the traffic, as a step of a canary."""
     AFTER = "after"
     """With all traffic on the new release, before it is promoted."""
 
@@ -66,3 +68,5 @@ class CheckResult(Value, frozen=True):
     passed: bool
     detail: str
     at: datetime
+    place: int = 0
+    """Of which step, where several have the same ``when``."""

@@ -7,7 +7,8 @@ from msgspec import structs
 from bleen.domain.codec import Tagged
 from bleen.domain.errors import NothingToDo
 from bleen.domain.rollout import Aborted, Promoted, RolledBack, Rollout, Superseded
-from bleen.domain.strategy import Judge
+from bleen.domain.service import Canary
+from bleen.domain.strategy import Analyse, Judge, StartFleet, Stay
 
 
 class Advance(Tagged, frozen=True, tag="promote"):
@@ -76,9 +77,20 @@ def accept(rollout: Rollout, command: Command, now: datetime) -> Rollout:
         case GoBack(by):
             return _go_back(rollout, by, now)
         case Scale(_, size):
-            return structs.replace(rollout, size=size, stable_size=size)
+            return _scaled(rollout, size)
         case Supersede(_, release):
             return _supersede(rollout, release, now)
+
+
+def _scaled(rollout: Rollout, size: int) -> Rollout:
+    """A canary that is a part of the service stays the same part of it."""
+    steps = rollout.steps
+    if isinstance(rollout.strategy, Canary):
+        steps = tuple(
+            StartFleet(min(size, -(-step.size * size // rollout.size))) if isinstance(step, StartFleet) and step.size else step
+            for step in steps
+        )
+    return structs.replace(rollout, size=size, stable_size=size, steps=steps)
 
 
 def _unsettled(rollout: Rollout, verb: str) -> None:
@@ -93,7 +105,7 @@ def _advance(rollout: Rollout, command: Advance, now: datetime) -> Rollout:
     going = rollout.resumed(now)
     if command.full:
         return structs.replace(going, full_by=command.by)
-    if isinstance(rollout.current, Judge):
+    if isinstance(rollout.current, Judge | Stay | Analyse):
         return structs.replace(going, approved_by=command.by)
     if rollout.paused_since is not None:
         return going

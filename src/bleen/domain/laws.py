@@ -9,7 +9,7 @@ from bleen.domain.capacity import lacking
 from bleen.domain.decision import Decision, Promote, Retire, Shift
 from bleen.domain.errors import LawBroken
 from bleen.domain.rollout import Observation, Promoted, Rollout
-from bleen.domain.strategy import RunChecks
+from bleen.domain.strategy import Analyse, RunChecks
 
 
 def check(rollout: Rollout, seen: Observation, decision: Decision) -> None:
@@ -64,6 +64,11 @@ def _observed_before_promoted(rollout: Rollout, seen: Observation, promote: Prom
 
 def _evidence_before_promoted(rollout: Rollout) -> None:
     """Law 9: absence of evidence is not success."""
+    if rollout.full_by:
+        return
     missing = [s for s in rollout.steps if isinstance(s, RunChecks) and not rollout.checks_done(s)]
-    if missing and not rollout.full_by:
+    if missing:
         raise LawBroken(9, f"the checks {missing[0].when} the switch have no result")
+    unjudged = [i for i, s in enumerate(rollout.steps) if isinstance(s, Analyse) and not rollout.judged(i)]
+    if unjudged:
+        raise LawBroken(9, f"the measurement at step {unjudged[0] + 1} has no verdict")

@@ -8,9 +8,10 @@ from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.fleet import Fleet
 from bleen.domain.image import Digest
-from bleen.domain.service import Strategy
-from bleen.domain.strategy import RunChecks, Step
-from bleen.domain.traffic import WHOLE, Colour, GatewaySeen, Route, Split
+from bleen.domain.service import Canary, Strategy
+from bleen.domain.strategy import Analyse, OpenCohort, RunChecks, SetMirror, SetWeight, Step, Watch
+from bleen.domain.traffic import WHOLE, Cohort, Colour, GatewaySeen, Mirror, Route, Split, Sticky
+from bleen.domain.verdict import Assessment, Verdict
 
 
 class Promoted(Tagged, frozen=True):
@@ -56,6 +57,18 @@ class ReleaseRef(Value, frozen=True):
         return f"r{self.number}"
 
 
+class Judged(Value, frozen=True):
+    """How a measurement ended."""
+
+    step: int
+    """Its place among the steps, counted from 0."""
+    verdict: Verdict | None
+    """None where a person went on before there was one."""
+    at: datetime
+    by: str = ""
+    """Who went on without a pass; empty where the traffic said yes."""
+
+
 class Rollout(Value, frozen=True):
     """The plan of a rollout and how far it has come. Everything that `decide` knows, except what is seen."""
 
@@ -88,6 +101,10 @@ class Rollout(Value, frozen=True):
     full_by: str = ""
     """Who promoted it past checks and approval; empty where nobody did."""
     results: tuple[CheckResult, ...] = ()
+    assessment: Assessment | None = None
+    """What its traffic has shown so far; None where nothing was measured yet."""
+    verdicts: tuple[Judged, ...] = ()
+    """Of every measurement that is over."""
     retreat: Outcome | None = None
     """Set once it goes back: the outcome that it will have."""
     outcome: Outcome | None = None
@@ -109,9 +126,44 @@ class Rollout(Value, frozen=True):
     def since(self) -> datetime:
         return self.step_since or self.started
 
+    @property
+    def weight(self) -> int:
+        """The weight that the new release was last to have, in hundredths of a percent."""
+        return next((s.weight for s in reversed(self._begun) if isinstance(s, SetWeight)), 0)
+
+    @property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """Who reaches the new release by now, whatever its weight."""
+        return tuple(s.cohort for s in self._begun if isinstance(s, OpenCohort))
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """What is copied to the new release by now."""
+        last = next((s.mirror for s in reversed(self._begun) if isinstance(s, SetMirror)), None)
+        return last if last and last.share else None
+
+    @property
+    def _begun(self) -> tuple[Step, ...]:
+        return self.steps[: self.step + 1]
+
+    @property
+    def watched(self) -> bool:
+        """Whether the traffic may roll it back now."""
+        return self.measured and (isinstance(self.current, Analyse) or any(isinstance(step, Watch) for step in self._begun))
+
+    @property
+    def measured(self) -> bool:
+        """Whether its traffic says anything: there is a release to compare it with, and nobody has decided yet."""
+        going = self.retreat is None and not self.full_by
+        return isinstance(self.strategy, Canary) and self.stable is not None and going
+
+    def judged(self, step: int) -> bool:
+        """Return whether the measurement at ``step`` ended with a pass, or a person answered for it."""
+        return any(j.step == step for j in self.verdicts)
+
     def checks_done(self, step: RunChecks) -> bool:
         """Return whether every check of ``step`` has passed."""
-        done = [r for r in self.results if r.when is step.when]
+        done = [r for r in self.results if r.when is step.when and r.place == step.place]
         return len(done) >= len(step.checks) and all(r.passed for r in done)
 
     def failed_check(self, when: CheckTime | None = None) -> CheckResult | None:
@@ -125,6 +177,7 @@ class Rollout(Value, frozen=True):
         """
         names = self.colours if listed is None else listed
         idle = self.target_colour if weight < WHOLE else colour.other
+        tried = self.retreat is None and idle is self.target_colour and idle in names
         return Route(
             environment=self.environment,
             service=self.service,
@@ -133,7 +186,15 @@ class Rollout(Value, frozen=True):
             blue=self.number(Colour.BLUE) if Colour.BLUE in names else None,
             green=self.number(Colour.GREEN) if Colour.GREEN in names else None,
             preview=idle if idle in names else None,
+            cohorts=self.cohorts if tried else (),
+            mirror=self.mirror if tried else None,
+            sticky=self._sticky if tried and 0 < weight < WHOLE else None,
         )
+
+    @property
+    def _sticky(self) -> Sticky | None:
+        wanted = self.strategy.affinity if isinstance(self.strategy, Canary) else None
+        return Sticky(wanted.cookie, round(wanted.lifetime.total_seconds()), self.target_colour) if wanted else None
 
     @property
     def colours(self) -> tuple[Colour, ...]:
@@ -163,6 +224,8 @@ class Observation(Value, frozen=True):
     gateways: tuple[GatewaySeen, ...]
     hosts_answered: bool = True
     """False when the machines could not be asked: then ``fleets`` says nothing."""
+    assessment: Assessment | None = None
+    """What the traffic has shown up to now; None where nobody counted."""
 
     def fleet(self, colour: Colour, region: str) -> Fleet | None:
         """Return the fleet in that slot, if one is there."""

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from bleen.domain.canary import Affinity, Analysis, CanaryStep, Preset, Unsure
 from bleen.domain.check import Check
 from bleen.domain.codec import Tagged, Text, Value, lasting
 from bleen.domain.duration import Duration
@@ -46,17 +47,9 @@ class Checks(Value, frozen=True):
     after: Annotated[tuple[Check, ...], Meta(description="With all traffic on it; a failure reverses the release.")] = ()
 
 
-class BlueGreen(Tagged, frozen=True):
-    """A second fleet beside the first, checked, then all traffic in one split change."""
+class _Change(Tagged, frozen=True):
+    """What every way of changing version has."""
 
-    auto_promote: Annotated[bool, Meta(description="False waits for `bleen promote` before the switch.")] = True
-    auto_promote_after: Annotated[
-        Duration | None, Meta(description="With auto_promote false: switch after this time even if no one came.")
-    ] = None
-    preview_instances: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Size of the new fleet until the switch is near; default: all instances."),
-    ] = None
     warm: Annotated[Duration, Meta(description="How long the old fleet stays ready for an instant rollback.")] = lasting("10m")
     abort_delay: Annotated[Duration, Meta(description="How long a refused fleet is kept after the last request.")] = lasting(
         "30s"
@@ -71,7 +64,47 @@ class BlueGreen(Tagged, frozen=True):
     checks: Annotated[Checks, Meta(description="What may refuse or reverse a release.")] = field(default_factory=Checks)
 
 
-Strategy = BlueGreen
+class BlueGreen(_Change, frozen=True):
+    """A second fleet beside the first, checked, then all traffic in one split change."""
+
+    auto_promote: Annotated[bool, Meta(description="False waits for `bleen promote` before the switch.")] = True
+    auto_promote_after: Annotated[
+        Duration | None, Meta(description="With auto_promote false: switch after this time even if no one came.")
+    ] = None
+    preview_instances: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Size of the new fleet until the switch is near; default: all instances."),
+    ] = None
+
+
+class Canary(_Change, frozen=True):
+    """A share of the users' own traffic decides, then all of it is switched, or none of it stays."""
+
+    preset: Annotated[
+        Preset,
+        Meta(
+            description="`quick`: 20 % for up to 5 minutes; `normal`: 10 % for up to 30 minutes; `careful`: 1, 10 and 50 %, "
+            "each for up to an hour, and a person is asked where the traffic does not tell."
+        ),
+    ] = Preset.NORMAL
+    steps: Annotated[
+        tuple[CanaryStep, ...], Meta(description="Steps of one's own in place of a preset's; all traffic is last.")
+    ] = ()
+    analysis: Annotated[Analysis, Meta(description="What the traffic must show.")] = field(default_factory=Analysis)
+    inconclusive: Annotated[
+        Unsure | None,
+        Meta(description="`rollback`, or `ask` a person, where the traffic does not tell in time; default: by preset."),
+    ] = None
+    min_instances: Annotated[int, Meta(ge=1, le=1000, description="The new fleet is never smaller.")] = 1
+    patience: Annotated[
+        Duration, Meta(description="A canary that waits for a person for longer than this was abandoned, and is rolled back.")
+    ] = lasting("1d")
+    affinity: Annotated[
+        Affinity | None, Meta(description="Users stay with their release; left out: each request is on its own.")
+    ] = None
+
+
+Strategy = BlueGreen | Canary
 
 
 class Service(Value, frozen=True):

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from bleen.domain.codec import Value
+from bleen.domain.codec import Tagged, Value
 
 WHOLE = 10_000
 """A split is counted in hundredths of a percent, so that sums are exact."""
@@ -43,6 +43,50 @@ class Split(Value, frozen=True):
         return f"blue {self.blue / 100:g} % green {self.green / 100:g} %"
 
 
+def share(size: int, weight: int) -> int:
+    """Return how many of ``size`` instances it takes to serve ``weight`` hundredths of a percent of the traffic."""
+    return -(-size * weight // WHOLE)
+
+
+class HeaderCohort(Tagged, frozen=True):
+    """Requests with this header."""
+
+    name: str
+    """In lower case."""
+    value: str
+
+
+class CookieCohort(Tagged, frozen=True):
+    """Requests with this cookie."""
+
+    name: str
+    value: str
+
+
+Cohort = HeaderCohort | CookieCohort
+
+
+class Mirror(Value, frozen=True):
+    """Copies of requests, whose answers are thrown away."""
+
+    share: int
+    """Of the stable release's requests, in hundredths of a percent."""
+    methods: tuple[str, ...] = ("GET", "HEAD")
+
+
+class Sticky(Value, frozen=True):
+    """Users keep their release while the split stays, and change it with the split in an order of their own.
+
+    A user is a point between 0 and 100 %, a hash of their cookie. Those below the weight of ``first`` get it: raising
+    the weight moves some to ``first`` and none away, lowering it moves those back. So the shares stay true for ever.
+    """
+
+    cookie: str
+    lifetime: int
+    """Seconds for which a cookie lasts that was made for a user who had none."""
+    first: Colour
+
+
 class Route(Value, frozen=True):
     """How the requests of one service reach its fleets, in one environment, at every gateway."""
 
@@ -57,6 +101,11 @@ class Route(Value, frozen=True):
     preview: Colour | None = None
     """The colour that answers at ``preview.<host>``; none when None. The header ``x-bleen-release``
     (a release such as ``r2``, or a colour) reaches any filled slot."""
+    cohorts: tuple[Cohort, ...] = ()
+    """Requests that reach the colour of ``preview`` whatever the split; in order of precedence."""
+    mirror: Mirror | None = None
+    """Copies for the colour of ``preview`` of what the other colour gets."""
+    sticky: Sticky | None = None
 
     def release(self, colour: Colour) -> int | None:
         """Return the release that ``colour`` holds."""

@@ -1,22 +1,85 @@
 """When a rollout has to go back by itself. Ordered questions; the first that is true gives the reason."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from bleen.domain.canary import Unsure
 from bleen.domain.fleet import Fleet, Instance
 from bleen.domain.rollout import Observation, Promoted, Rollout
-from bleen.domain.strategy import OpenPreview, SetWeight, StartFleet
+from bleen.domain.service import Canary
+from bleen.domain.strategy import Analyse, Judge, OpenCohort, OpenPreview, SetMirror, SetWeight, StartFleet
+from bleen.domain.verdict import HOLDING, Fail, Inconclusive
+
+FRESH = timedelta(seconds=15)
+"""How old what is known of the traffic may be to end a measurement."""
 
 
 def trouble(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
     """Return why the new release must not go on; None when nothing speaks against it."""
     if isinstance(rollout.outcome, Promoted):
-        return _died(rollout, seen)
-    return _refused(rollout) or _crashing(rollout, seen) or _stuck(rollout, seen, now) or _died(rollout, seen)
+        return _condemned(rollout) or _died(rollout, seen)
+    return (
+        _refused(rollout)
+        or _condemned(rollout)
+        or _crashing(rollout, seen)
+        or _stuck(rollout, seen, now)
+        or _died(rollout, seen)
+        or _undecided(rollout, now)
+        or _abandoned(rollout, now)
+    )
 
 
 def _refused(rollout: Rollout) -> str | None:
     failed = rollout.failed_check()
     return f"the check {failed.name!r} failed: {failed.detail}" if failed and not rollout.full_by else None
+
+
+def _condemned(rollout: Rollout) -> str | None:
+    """The traffic itself says no. It may say so after the promotion, too, while the old fleet is warm."""
+    verdict = rollout.assessment.verdict if rollout.assessment and rollout.watched else None
+    return f"its traffic says no: {verdict.why}" if isinstance(verdict, Fail) else None
+
+
+def _undecided(rollout: Rollout, now: datetime) -> str | None:
+    """The traffic did not tell in time, and nobody is to be asked. Time without metrics does not count."""
+    step, assessment = rollout.current, rollout.assessment
+    if not isinstance(step, Analyse) or step.otherwise is not Unsure.ROLLBACK or rollout.paused_since is not None:
+        return None
+    if rollout.approved_by or rollout.full_by or not in_time(rollout, now) or now < deadline(rollout, step):
+        return None
+    verdict = assessment.verdict if assessment else None
+    if not isinstance(verdict, Inconclusive) or verdict.cause in HOLDING:
+        return None
+    return f"no verdict in {step.max}: {verdict.why}"
+
+
+def _abandoned(rollout: Rollout, now: datetime) -> str | None:
+    """Nobody answers."""
+    if rollout.paused_since is not None or rollout.approved_by or rollout.full_by:
+        return None
+    waited, step = now - rollout.since, rollout.current
+    if isinstance(step, Judge) and step.within is not None and waited >= step.within:
+        return f"nobody answered within {step.within}"
+    asked = (isinstance(step, Judge) and step.auto_after is None) or (
+        isinstance(step, Analyse) and step.otherwise is Unsure.ASK and now >= deadline(rollout, step)
+    )
+    if asked and isinstance(rollout.strategy, Canary):
+        begun = deadline(rollout, step) if isinstance(step, Analyse) else rollout.since
+        if now - begun >= rollout.strategy.patience:
+            return f"it was abandoned: nobody answered within {rollout.strategy.patience}"
+    return None
+
+
+def deadline(rollout: Rollout, step: Analyse) -> datetime:
+    """Return until when the present measurement waits for a verdict. Time in which nothing could be learned is given back."""
+    assessment = rollout.assessment
+    held = assessment.held if assessment and assessment.step == rollout.step else 0.0
+    return rollout.since + step.max + timedelta(seconds=held)
+
+
+def in_time(rollout: Rollout, now: datetime) -> bool:
+    """Return whether what is known of the traffic is of now: a controller that was away for long knows nothing."""
+    assessment = rollout.assessment
+    return assessment is not None and assessment.step == rollout.step and now - assessment.at <= FRESH
 
 
 def _crashing(rollout: Rollout, seen: Observation) -> str | None:
@@ -28,7 +91,9 @@ def _crashing(rollout: Rollout, seen: Observation) -> str | None:
 
 
 def _stuck(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
-    if rollout.paused_since is not None or not isinstance(rollout.current, StartFleet | OpenPreview | SetWeight):
+    if rollout.paused_since is not None or not isinstance(
+        rollout.current, StartFleet | OpenPreview | SetWeight | OpenCohort | SetMirror
+    ):
         return None
     deadline = rollout.strategy.progress_deadline
     if now - rollout.since < deadline:
@@ -39,12 +104,12 @@ def _stuck(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
 
 
 def _died(rollout: Rollout, seen: Observation) -> str | None:
-    """All traffic is on the new release and none of it can serve, while the old fleet waits at full strength.
+    """The new release has traffic and none of it can serve, while the old fleet is at full strength.
 
     Its machines and every gateway must agree: one that has just restarted may know nothing yet.
     """
     colour, target, stable = rollout.target_colour, rollout.target.number, rollout.stable
-    if stable is None or seen.silent or not seen.serves(colour, target):
+    if stable is None or seen.silent or not seen.may_serve(colour, target):
         return None
     if seen.ready(colour, target) > 0 or seen.healthy(colour, target) > 0:
         return None

@@ -9,8 +9,22 @@ from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Pro
 from bleen.domain.fleet import Fleet, Instance
 from bleen.domain.ledger import Checked, Commanded, Decided, Event, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
-from bleen.domain.strategy import Commit, Judge, KeepWarm, OpenPreview, RunChecks, SetWeight, StartFleet, Step
-from bleen.domain.traffic import Route
+from bleen.domain.strategy import (
+    Analyse,
+    Commit,
+    Judge,
+    KeepWarm,
+    OpenCohort,
+    OpenPreview,
+    RunChecks,
+    SetMirror,
+    SetWeight,
+    StartFleet,
+    Stay,
+    Step,
+    Watch,
+)
+from bleen.domain.traffic import Cohort, CookieCohort, HeaderCohort, Route
 from bleen.domain.views import Evidence, GatewayFact
 
 
@@ -59,6 +73,16 @@ def step_words(step: Step) -> str:
             return "check before traffic" if when is CheckTime.BEFORE else "check under traffic"
         case Judge(auto_after):
             return f"ask a person (or {auto_after})" if auto_after else "ask a person"
+        case Stay(duration):
+            return f"pause {duration}"
+        case OpenCohort(cohort):
+            return f"send {cohort_words(cohort)} to it"
+        case SetMirror(mirror):
+            return f"mirror {mirror.share / 100:g} % of {', '.join(mirror.methods)}" if mirror.share else "mirror no more"
+        case Watch():
+            return "watch the traffic from here on"
+        case Analyse(longest):
+            return f"let the traffic decide, up to {longest}"
         case SetWeight(weight):
             return f"switch to {weight / 100:g} %"
         case Commit():
@@ -66,6 +90,16 @@ def step_words(step: Step) -> str:
         case KeepWarm(duration):
             return f"keep the old fleet warm {duration}"
     assert_never(step)
+
+
+def cohort_words(cohort: Cohort) -> str:
+    """Return ``the header x-team: beta``."""
+    match cohort:
+        case HeaderCohort(name, value):
+            return f"the header {name}: {value}"
+        case CookieCohort(name, value):
+            return f"the cookie {name}={value}"
+    assert_never(cohort)
 
 
 def outcome_words(outcome: Outcome) -> str:

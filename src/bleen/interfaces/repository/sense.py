@@ -7,7 +7,7 @@ from msgspec import structs
 
 from bleen.domain.duration import Duration
 from bleen.domain.image import Npm, Pypi
-from bleen.domain.service import Service
+from bleen.domain.service import BlueGreen, Service
 from bleen.interfaces.repository.document import Document, Mapping, Node, Scalar, locate
 from bleen.interfaces.repository.problem import Problem, Severity
 from bleen.interfaces.repository.shape import nearest
@@ -52,7 +52,7 @@ class _Places:
 
 
 def _preview_fits(at: _Places, service: Service) -> Iterator[Problem]:
-    preview = service.strategy.preview_instances
+    preview = service.strategy.preview_instances if isinstance(service.strategy, BlueGreen) else None
     if preview and preview > service.instances:
         what = f"`strategy.preview_instances` is {preview}, and the whole service has {service.instances}"
         why = "the preview is the new fleet before it is complete"
@@ -61,7 +61,7 @@ def _preview_fits(at: _Places, service: Service) -> Iterator[Problem]:
 
 def _approval_makes_sense(at: _Places, service: Service) -> Iterator[Problem]:
     strategy = service.strategy
-    if strategy.auto_promote and strategy.auto_promote_after is not None:
+    if isinstance(strategy, BlueGreen) and strategy.auto_promote and strategy.auto_promote_after is not None:
         why = "a release that is promoted by itself waits for no one"
         what = "`strategy.auto_promote_after` has no effect"
         yield at.error(("strategy", "auto_promote_after"), what, why, "auto_promote: false beside it, or leave it out")

@@ -1,0 +1,69 @@
+"""What a rollout asks of its traffic at the moment: which release is compared with which, and how."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from bleen.domain.canary import Analysis
+from bleen.domain.codec import Value
+from bleen.domain.rollout import Rollout
+from bleen.domain.service import Canary
+from bleen.domain.strategy import Analyse, OpenCohort, SetMirror, SetWeight
+from bleen.domain.traffic import WHOLE
+
+
+class Phase(StrEnum):
+    """Where the new release stands."""
+
+    BEFORE = "before"
+    """It has no requests yet: what is usual of the stable release is learned."""
+    BESIDE = "beside"
+    """Both releases have requests at the same time: they are compared."""
+    AFTER = "after"
+    """The new one has all of them: it is compared with what was usual of the stable one before."""
+
+
+class Comparison(Value, frozen=True):
+    """What is asked."""
+
+    environment: str
+    service: str
+    step: int
+    """The step of the rollout. Evidence for the new release is gathered anew at each step, evidence against it is not."""
+    since: datetime
+    """When that step began."""
+    canary: int
+    """The new release."""
+    baseline: int
+    """The release that it is compared with."""
+    phase: Phase
+    analysis: Analysis
+    requests: int | None = None
+    """No pass before the new release has had so many requests in this step."""
+
+
+def comparison(rollout: Rollout) -> Comparison | None:
+    """Return what ``rollout`` asks of its traffic now; None where it asks nothing."""
+    stable, strategy = rollout.stable, rollout.strategy
+    if stable is None or not rollout.measured or not isinstance(strategy, Canary):
+        return None
+    step = rollout.current
+    return Comparison(
+        environment=rollout.environment,
+        service=rollout.service,
+        step=rollout.step,
+        since=rollout.since,
+        canary=rollout.target.number,
+        baseline=stable.number,
+        phase=_phase(rollout),
+        analysis=strategy.analysis,
+        requests=step.requests if isinstance(step, Analyse) else None,
+    )
+
+
+def _phase(rollout: Rollout) -> Phase:
+    past = rollout.steps[: rollout.step]
+    if any(isinstance(step, SetWeight) and step.weight == WHOLE for step in past):
+        return Phase.AFTER
+    if any(isinstance(step, SetWeight | SetMirror | OpenCohort) for step in past):
+        return Phase.BESIDE
+    return Phase.BEFORE

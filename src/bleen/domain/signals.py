@@ -1,0 +1,87 @@
+"""Golden signals: what requests met at each release, counted by whoever carried them."""
+
+from datetime import datetime
+
+from bleen.domain.codec import Value
+
+
+class Histogram(Value, frozen=True):
+    """Latencies in buckets, counted since the counters began: ``counts[i]`` took at most ``edges[i]`` ms and longer than
+    the edge before it. Latencies beyond the last edge are in ``beyond``.
+    """
+
+    edges: tuple[float, ...] = ()
+    """Upper bounds in milliseconds, ascending. May differ from one reading to the next: only used buckets are told."""
+    counts: tuple[int, ...] = ()
+    beyond: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many latencies were counted."""
+        return sum(self.counts) + self.beyond
+
+    def slower(self, edge: float) -> int:
+        """Return how many took longer than ``edge`` ms, as far as the buckets tell: a bucket is as slow as its upper bound."""
+        return self.beyond + sum(c for bound, c in zip(self.edges, self.counts, strict=True) if bound > edge)
+
+    def quantile(self, share: float) -> float | None:
+        """Return the upper bound in ms below which ``share`` (0 to 1) of the latencies lie; None where there are none."""
+        wanted, seen = share * self.total, 0
+        if not self.total:
+            return None
+        for bound, count in zip(self.edges, self.counts, strict=True):
+            seen += count
+            if seen >= wanted:
+                return bound
+        return self.edges[-1] if self.edges else None
+
+
+class Counters(Value, frozen=True):
+    """What one release met since its counters began, over all gateways."""
+
+    release: int
+    requests: int
+    """Requests that were answered, or given up, by the release. Probes of a gateway are none."""
+    failed: int = 0
+    """Of those: answers of the class 5xx, and requests that no instance answered."""
+    classes: dict[str, int] = {}
+    """Answers by class: ``2xx``, ``4xx``, ``5xx``."""
+    reasons: dict[str, int] = {}
+    """Why requests went unanswered: ``timeout``, ``connect``, ``reset``, ``overflow``."""
+    latency: Histogram = Histogram()
+    """Of answers, in ms."""
+    connections: int = 0
+    """Open now."""
+    pending: int = 0
+    """Requests that wait for a connection now."""
+    custom: dict[str, tuple[float, float]] = {}
+    """By metric: bad events, and all events, since the counters began."""
+
+
+class Load(Value, frozen=True):
+    """What the instances of one release use now."""
+
+    release: int
+    cpu: float
+    """Seconds of processor time used so far, over all its instances."""
+    memory: int
+    """Bytes, over all its instances."""
+
+
+class Sample(Value, frozen=True):
+    """All counters of one service at one moment."""
+
+    at: datetime
+    releases: tuple[Counters, ...]
+    epoch: str = ""
+    """Names the counters: another one means that they began anew (a gateway was restarted). Counters of two epochs are
+    never subtracted."""
+    loads: tuple[Load, ...] = ()
+    numbers: dict[str, float] = {}
+    """Custom numbers of the new release, as they are now."""
+    failures: dict[str, str] = {}
+    """Custom metrics that could not be read, and why."""
+
+    def of(self, release: int) -> Counters | None:
+        """Return the counters of ``release``; None where it has met no request."""
+        return next((c for c in self.releases if c.release == release), None)
