@@ -189,6 +189,10 @@ class Storm:
             return f"{view.silent} do not answer"
         if view.progress is not None:
             return f"a rollout is under way: {view.progress.decision}; {view.progress.error}"
+        begun = {summary.target.number for summary in view.history}
+        late = next((f"r{e.release}" for e in self.hand.expected if e.release > max(begun, default=0)), "")
+        if late:
+            return f"the rollout to {late} has not begun"
         if not view.history or view.history[0].finished is None or view.history[0].outcome is None:
             return f"the last rollout has not finished: {view.history[:1]}"
         return _fleets_lack(view) or await self._seen_by_gateway(view)
