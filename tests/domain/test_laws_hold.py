@@ -10,6 +10,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bleen.domain.canary import (
+    Affinity,
+    CheckStep,
+    HeaderStep,
+    Hold,
+    JudgeStep,
+    Measure,
+    MirrorStep,
+    Preset,
+    Resize,
+    Unsure,
+    Weight,
+)
 from bleen.domain.check import HttpCheck
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Abort, Advance, GoBack, Pause, Resume, Scale, Supersede, accept
@@ -20,8 +33,10 @@ from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import InstanceState
 from bleen.domain.laws import check
 from bleen.domain.rollout import Observation, Rollout
-from bleen.domain.service import BlueGreen, Checks
+from bleen.domain.service import BlueGreen, Canary, Checks, Strategy
+from bleen.domain.strategy import Analyse
 from bleen.domain.traffic import WHOLE, Colour
+from bleen.domain.verdict import Cause, Fail, Inconclusive, Pass, Verdict
 from tests.domain.world import World
 
 STRATEGIES = st.builds(
@@ -34,6 +49,36 @@ STRATEGIES = st.builds(
     progress_deadline=st.just(seconds(120)),
     checks=st.sampled_from([Checks(), Checks(before=(HttpCheck("/"),), after=(HttpCheck("/"),))]),
 )
+CANARIES = st.builds(
+    Canary,
+    preset=st.sampled_from(list(Preset)),
+    steps=st.sampled_from(
+        [
+            (),
+            (
+                HeaderStep("x-team", "beta"),
+                CheckStep((HttpCheck("/"),)),
+                Weight(0.0),
+                MirrorStep(50.0),
+                Hold(seconds(5)),
+                Weight(25.0),
+                Resize(3),
+                JudgeStep("Good?", seconds(60)),
+                Weight(60.0),
+                Measure(seconds(30)),
+                Hold(),
+                Weight(100.0),
+            ),
+        ]
+    ),
+    inconclusive=st.sampled_from([None, Unsure.ASK, Unsure.ROLLBACK]),
+    affinity=st.sampled_from([None, Affinity()]),
+    warm=st.sampled_from([seconds(0), seconds(600)]),
+    abort_delay=st.sampled_from([seconds(0), seconds(5)]),
+    progress_deadline=st.just(seconds(120)),
+    checks=st.sampled_from([Checks(), Checks(before=(HttpCheck("/"),), after=(HttpCheck("/"),))]),
+)
+VERDICTS = st.sampled_from([None, Pass("good"), Fail("errors", "bad"), *(Inconclusive(cause, "so far") for cause in Cause)])
 COLOURS = st.sampled_from(list(Colour))
 
 
@@ -57,8 +102,8 @@ class Storm(RuleBasedStateMachine):
     # ---- the controller ----
 
     @precondition(lambda self: self.rollout is None and not self.world.silent)
-    @rule(strategy=STRATEGIES, size=st.integers(1, 3))
-    def deploy(self, strategy: BlueGreen, size: int) -> None:
+    @rule(strategy=STRATEGIES | CANARIES, size=st.integers(1, 3))
+    def deploy(self, strategy: Strategy, size: int) -> None:
         self.number += 1
         try:
             self.rollout = self.world.begin(self.number, strategy, size=size)
@@ -69,7 +114,7 @@ class Storm(RuleBasedStateMachine):
     @precondition(lambda self: self.rollout is not None)
     @rule()
     def turn(self) -> None:
-        self._decided(self.world.observe(), act=True, keep=True)
+        self._decided(self._watched(), act=True, keep=True)
 
     @precondition(lambda self: self.rollout is not None)
     @rule(count=st.integers(2, 8))
@@ -77,14 +122,14 @@ class Storm(RuleBasedStateMachine):
         """A stretch without surprises, so that the surprises come at every depth."""
         for _ in range(count):
             if self.rollout is not None:
-                self._decided(self.world.observe(), act=True, keep=True)
+                self._decided(self._watched(), act=True, keep=True)
                 self.world.tick()
 
     @precondition(lambda self: self.rollout is not None)
     @rule()
     def die_after_acting(self) -> None:
         """The act is done and the controller forgets that it did it: it will do it again."""
-        self._decided(self.world.observe(), act=True, keep=False)
+        self._decided(self._watched(), act=True, keep=False)
 
     @precondition(lambda self: len(self.past) > 1)
     @rule(back=st.integers(1, 10))
@@ -151,6 +196,10 @@ class Storm(RuleBasedStateMachine):
     def checks_change(self, bad: bool) -> None:
         self.world.failing_checks = bad
 
+    @rule(verdict=VERDICTS)
+    def the_traffic_says(self, verdict: Verdict | None) -> None:
+        self.world.verdict = verdict
+
     # ---- what must hold ----
 
     @invariant()
@@ -170,6 +219,7 @@ class Storm(RuleBasedStateMachine):
         """Once nothing goes wrong any more, the rollout ends, and both gateways agree."""
         self.world.silent.clear()
         self.world.failing_checks = False
+        self.world.verdict = None
         if self.rollout is not None:
             rollout = self.rollout.resumed(self.world.now)
             if not rollout.retreat and not rollout.outcome:
@@ -178,6 +228,9 @@ class Storm(RuleBasedStateMachine):
             self.world.run(rollout, seconds=60)
         assert len(set(self.world.routes)) == 1
         assert len(self.world.fleets) == 1
+
+    def _watched(self) -> Observation:
+        return self.world.watched(self.rollout) if self.rollout is not None else self.world.observe()
 
     def _decided(self, seen: Observation, *, act: bool, keep: bool) -> None:
         assert self.rollout is not None
@@ -204,6 +257,9 @@ class Storm(RuleBasedStateMachine):
                         assert self.world.fleets[colour].ready > 0, "weight for a fleet in which nothing is ready"
             case Promote(release):
                 assert self.world.serving() == {release}
+                measured = [i for i, step in enumerate(rollout.steps) if isinstance(step, Analyse)]
+                good = {j.step for j in rollout.verdicts if isinstance(j.verdict, Pass) or j.by}
+                assert rollout.full_by or good.issuperset(measured), "promoted, and neither the traffic nor a person said yes"
             case Retire(_, release):
                 assert release not in self.world.serving()
             case _:
@@ -211,4 +267,4 @@ class Storm(RuleBasedStateMachine):
 
 
 TestStorm = Storm.TestCase
-TestStorm.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+TestStorm.settings = settings(max_examples=500, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,7 +6,10 @@ It is a model, not a provider: it remembers what is *true*, so that a test can c
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from msgspec import structs
+
 from bleen.domain.check import CheckResult
+from bleen.domain.comparison import comparison
 from bleen.domain.decide import advance, applied, decide, measured
 from bleen.domain.decision import Decision, Done, Launch, Measure, Retire, Shift
 from bleen.domain.fleet import Fleet, Instance, InstanceState, Slot
@@ -15,6 +18,7 @@ from bleen.domain.plan import Intent, plan
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.service import BlueGreen, Strategy
 from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen, Route
+from bleen.domain.verdict import Assessment, Verdict
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "sha256:" + "0" * 64
@@ -51,6 +55,8 @@ class World:
     silent: set[int] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
     failing_checks: bool = False
+    verdict: Verdict | None = None
+    """What the traffic says, while it is asked; None: nobody counts."""
     log: list[Decision] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -72,6 +78,14 @@ class World:
     def observe(self) -> Observation:
         """Return what can be seen now."""
         return Observation(at=self.now, fleets=tuple(self._fleets()), gateways=tuple(self._gateways()))
+
+    def watched(self, rollout: Rollout) -> Observation:
+        """Return what a watch sees: what can be seen, and what the traffic shows."""
+        seen, asked = self.observe(), comparison(rollout)
+        if asked is None or self.verdict is None:
+            return seen
+        figures = Assessment(at=self.now, verdict=self.verdict, step=asked.step, requests=100, compared=900, rate=10.0)
+        return structs.replace(seen, assessment=figures)
 
     def do(self, rollout: Rollout, decision: Decision) -> Rollout:
         """Carry ``decision`` out as the workflow does."""
@@ -104,7 +118,7 @@ class World:
 
     def turn(self, rollout: Rollout) -> tuple[Rollout, Decision]:
         """Observe, decide, check the laws, act: one turn of the workflow."""
-        seen = self.observe()
+        seen = self.watched(rollout)
         rollout = advance(rollout, seen, self.now)
         decision = decide(rollout, seen, self.now)
         check(rollout, seen, decision)
