@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -139,6 +140,48 @@ class _Stats(msgspec.Struct):
     stats: list[dict[str, Any]] = []
 
 
+class Bucket(msgspec.Struct, frozen=True):
+    """How many values of a histogram, counted since Envoy made it, are from ``lower_bound`` to below it plus ``width``."""
+
+    lower_bound: float
+    width: float
+    count: int
+
+
+class _Detail(msgspec.Struct):
+    name: str
+    totals: list[Bucket] | None = None
+
+
+class _Details(msgspec.Struct):
+    details: list[_Detail] = []
+
+
+class _Stat(msgspec.Struct):
+    name: str = ""
+    value: int = 0
+    histograms: _Details | None = None
+
+
+class _Readings(msgspec.Struct):
+    stats: list[_Stat] = []
+
+
+class StatsSeen(msgspec.Struct, frozen=True):
+    """Counters and gauges, and histograms, by their full names. What Envoy has never counted is missing."""
+
+    values: Mapping[str, int]
+    histograms: Mapping[str, Sequence[Bucket]]
+
+
+class _Update(msgspec.Struct):
+    last_updated: str = ""
+
+
+class _Updates(msgspec.Struct):
+    configs: list[_Update] = []
+
+
 class Admin:
     """The administration interface of one Envoy. Every question raises Unreachable where it is silent."""
 
@@ -219,6 +262,21 @@ class Admin:
         name = f"cluster.{backend}.upstream_rq_active"
         seen = await self._ask(f"/stats?format=json&type=Gauges&filter=^{name.replace('.', '%5C.')}$", _Stats)
         return sum(int(each["value"]) for each in seen.stats if each.get("name") == name)
+
+    async def stats(self, pattern: str) -> StatsSeen:
+        """Return the counters, gauges and histograms whose full name matches the regular expression ``pattern``."""
+        query = f"/stats?format=json&histogram_buckets=detailed&filter=^(?:{quote(pattern)})$"
+        found = (await self._ask(query, _Readings)).stats
+        details = [each for stat in found if stat.histograms for each in stat.histograms.details]
+        return StatsSeen(
+            values={stat.name: stat.value for stat in found if stat.histograms is None},
+            histograms={each.name: each.totals or () for each in details},
+        )
+
+    async def started(self) -> str:
+        """Return when this process took its configuration, to the millisecond: another time is another process."""
+        seen = await self._ask("/config_dump?mask=last_updated", _Updates)
+        return next((each.last_updated for each in seen.configs if each.last_updated), "")
 
 
 class Glance(Generic[T]):
