@@ -224,7 +224,7 @@ async def _hello(stage: Stage, report: Report) -> None:
 
 
 async def _datasette(stage: Stage, report: Report) -> None:
-    path = "/-/versions.json"
+    path = "/-/actor.json"
     base = example("datasette", stop=DRAIN)
     versions = [replace(base, service=with_version(base.service, v)) for v in ("0.65.2", "0.65.5")]
     play = Deployments(stage, report, "datasette", lambda n: versions[n % 2])
