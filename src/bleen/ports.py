@@ -14,6 +14,7 @@ from bleen.domain.comparison import Comparison
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.ledger import Draft, Entry, Query
+from bleen.domain.notice import Notice
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
@@ -155,3 +156,10 @@ class Secrets(Protocol):
 
     async def known(self, name: str) -> bool:
         """Return whether there is such a secret."""
+
+
+class Notices(Protocol):
+    """Tells people what they should hear of without looking."""
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell it. Unreachable where it did not get through; it may have."""
