@@ -49,6 +49,13 @@ class Scale(Tagged, frozen=True):
     size: int
 
 
+class Rename(Tagged, frozen=True):
+    """Answer to other host names from now on; what serves stays as it is."""
+
+    by: str
+    hosts: tuple[str, ...]
+
+
 class Supersede(Tagged, frozen=True):
     """A newer release waits: end in order, as soon as it is safe."""
 
@@ -56,7 +63,7 @@ class Supersede(Tagged, frozen=True):
     release: int
 
 
-Command = Advance | Pause | Resume | Abort | GoBack | Scale | Supersede
+Command = Advance | Pause | Resume | Abort | GoBack | Scale | Rename | Supersede
 
 
 def accept(rollout: Rollout, command: Command, now: datetime) -> Rollout:
@@ -78,6 +85,8 @@ def accept(rollout: Rollout, command: Command, now: datetime) -> Rollout:
             return _go_back(rollout, by, now)
         case Scale(_, size):
             return _scaled(rollout, size)
+        case Rename(_, hosts):
+            return structs.replace(rollout, hosts=hosts)
         case Supersede(_, release):
             return _supersede(rollout, release, now)
 

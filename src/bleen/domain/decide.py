@@ -161,6 +161,16 @@ def _resized(rollout: Rollout, seen: Observation, now: datetime) -> Decision | N
     return _sized(seen, rollout, wanted)
 
 
+def _renamed(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
+    """A route that this rollout has written follows a change of the host names."""
+    if not isinstance(rollout.outcome, Promoted) or rollout.retreat is not None or seen.silent:
+        return None
+    has = seen.routes[0]
+    if has is None or has.hosts == rollout.hosts or any(route != has for route in seen.routes):
+        return None
+    return Shift(structs.replace(has, hosts=rollout.hosts), f"{rollout.service} answers to {', '.join(rollout.hosts)} now")
+
+
 def _sized(seen: Observation, rollout: Rollout, wanted: Mapping[Colour, int]) -> Decision | None:
     """Return the launch that gives a fleet of ``rollout`` the size that is wanted of its colour."""
     for fleet in seen.fleets:
@@ -176,4 +186,4 @@ def _stepping(rollout: Rollout, seen: Observation, now: datetime) -> Decision | 
     return None if step is None else need(step, rollout, seen, now)
 
 
-ROWS: tuple[Row, ...] = (_blind, _going_back, _troubled, _paused, _resized, _stepping)
+ROWS: tuple[Row, ...] = (_blind, _going_back, _troubled, _paused, _resized, _renamed, _stepping)

@@ -13,6 +13,7 @@ from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Digest
 from bleen.domain.release import Release
 from bleen.domain.rollout import Observation, Outcome, Rollout
+from bleen.domain.verdict import Assessment
 
 
 class ReleaseMade(Tagged, frozen=True):
@@ -46,6 +47,12 @@ class Checked(Tagged, frozen=True):
     results: tuple[CheckResult, ...]
 
 
+class Measured(Tagged, frozen=True):
+    """What the traffic had shown of a release by then. Entered every few seconds while it is measured."""
+
+    assessment: Assessment
+
+
 class Settled(Tagged, frozen=True):
     """A rollout came to its outcome, observed at every gateway. ``stable`` is the release that serves now."""
 
@@ -66,7 +73,14 @@ class Scaled(Tagged, frozen=True):
     """The size that it had; 0 in entries of the first versions."""
 
 
-Event = ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Settled | Finished | Scaled
+class HostsChanged(Tagged, frozen=True):
+    """A service was given other host names, outside any rollout."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+Event = ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Measured | Settled | Finished | Scaled | HostsChanged
 
 
 class Draft(Value, frozen=True):

@@ -18,6 +18,8 @@ from bleen.domain.ledger import (
     Entry,
     Event,
     Finished,
+    HostsChanged,
+    Measured,
     ReleaseMade,
     RolloutStarted,
     Scaled,
@@ -168,7 +170,9 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=rollout.by)
         case Checked() | Finished():
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
-        case ReleaseMade() | Scaled():
+        case Measured(assessment):
+            yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
+        case ReleaseMade() | Scaled() | HostsChanged():
             return
         case _:
             assert_never(entry.event)

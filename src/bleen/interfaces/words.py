@@ -4,10 +4,22 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bleen.domain.check import CheckTime, title
-from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Resume, Scale, Supersede
+from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Rename, Resume, Scale, Supersede
 from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.fleet import Fleet, Instance
-from bleen.domain.ledger import Checked, Commanded, Decided, Event, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
+from bleen.domain.ledger import (
+    Checked,
+    Commanded,
+    Decided,
+    Event,
+    Finished,
+    HostsChanged,
+    Measured,
+    ReleaseMade,
+    RolloutStarted,
+    Scaled,
+    Settled,
+)
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.strategy import (
     Analyse,
@@ -139,6 +151,8 @@ def command_words(command: Command) -> str:
             return "roll back"
         case Scale(_, size):
             return f"scale to {counted(size, 'instance')}"
+        case Rename(_, hosts):
+            return f"answer to {', '.join(hosts)}"
         case Supersede(_, release):
             return f"make room for r{release}"
     assert_never(command)
@@ -200,6 +214,10 @@ def event_words(event: Event) -> str:
             return "cleaned up"
         case ReleaseMade(release):
             return f"made {release.name}"
+        case Measured(assessment):
+            return f"measured {counted(assessment.requests, 'request')} beside {assessment.compared:,}"
+        case HostsChanged(_, after):
+            return f"answers to {', '.join(after)}"
         case Scaled(release, size, before):
             return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)
