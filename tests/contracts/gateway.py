@@ -5,10 +5,22 @@ It needs the fixtures ``gateway`` and ``backends``, over the same gateways.
 
 import asyncio
 
+import msgspec
 import pytest
 
 from bleen.domain.errors import InvalidInput, NotFound, StaleGeneration
-from bleen.domain.traffic import Backend, Colour, Endpoint, GatewaySeen, Route, Split
+from bleen.domain.traffic import (
+    Backend,
+    Colour,
+    CookieCohort,
+    Endpoint,
+    GatewaySeen,
+    HeaderCohort,
+    Mirror,
+    Route,
+    Split,
+    Sticky,
+)
 from bleen.ports import Backends, Gateway
 
 BLUE, GREEN = Split.of(Colour.BLUE), Split.of(Colour.GREEN)
@@ -32,6 +44,15 @@ def a_route(
         green=green,
         preview=preview,
     )
+
+
+COHORTS = (HeaderCohort("x-team", "a.b|c"), CookieCohort("beta", "yes"), HeaderCohort("x-team", "d"))
+
+
+def directed(route: Route) -> Route:
+    """Return ``route`` with cohorts, copies and affinity."""
+    mirror, sticky = Mirror(2500, ("GET", "POST")), Sticky("user", 3600, Colour.GREEN)
+    return msgspec.structs.replace(route, cohorts=COHORTS, mirror=mirror, sticky=sticky)
 
 
 def a_backend(colour: Colour, release: int, *endpoints: Endpoint, service: str = "hello") -> Backend:
@@ -68,6 +89,10 @@ class GatewayContract:
             a_route(blue=None, green=None),
             a_route(Split(blue=5000, green=5000), green=None, preview=Colour.BLUE),
             a_route(GREEN, hosts=("Hello.Example.com", "hello.localhost")),
+            directed(a_route(Split(blue=9000, green=1000), preview=Colour.GREEN)),
+            directed(a_route(GREEN, preview=Colour.BLUE)),
+            directed(a_route()),
+            directed(a_route(green=None, preview=Colour.GREEN)),
         ],
     )
     async def test_what_was_set_is_what_is_observed(self, gateway: Gateway, backends: Backends, route: Route) -> None:
@@ -120,6 +145,19 @@ class GatewayContract:
         with pytest.raises(NotFound, match="r9"):
             await gateway.set_route(a_route(GREEN, green=9), 2)
         assert (await seen_by_all(gateway)).route == a_route()
+
+    @pytest.mark.parametrize("what", ["cohorts", "mirror"])
+    async def test_no_cohort_and_no_copies_to_a_backend_that_is_not_known(
+        self, gateway: Gateway, backends: Backends, what: str
+    ) -> None:
+        """Requests that nobody could serve are refused, though the split gives it no weight."""
+        await both_colours(backends)
+        await gateway.set_route(a_route(), 1)
+        bare = a_route(BLUE, green=9, preview=Colour.GREEN)
+        with pytest.raises(NotFound, match="r9"):
+            await gateway.set_route(msgspec.structs.replace(bare, **{what: getattr(directed(bare), what)}), 2)
+        assert (await seen_by_all(gateway)).route == a_route()
+        await gateway.set_route(bare, 2)
 
     async def test_a_slot_without_weight_may_come_before_its_backend(self, gateway: Gateway, backends: Backends) -> None:
         """Only weight needs instances."""

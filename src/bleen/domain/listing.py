@@ -37,8 +37,10 @@ def named(route: Route) -> Sequence[str]:
 
 
 def reached(route: Route) -> Sequence[str]:
-    """Return the names of the backends that ``route`` gives weight to."""
-    return [backend_of(route, c) for c in Colour if route.release(c) is not None and route.split.weight(c)]
+    """Return the names of the backends that ``route`` sends requests to: by weight, as a cohort or as copies."""
+    directed = route.preview if route.cohorts or route.mirror else None
+    filled = [colour for colour in Colour if route.release(colour) is not None]
+    return [backend_of(route, colour) for colour in filled if route.split.weight(colour) or colour is directed]
 
 
 def backend_of(route: Route, colour: Colour) -> str:

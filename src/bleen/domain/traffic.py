@@ -77,13 +77,15 @@ class Mirror(Value, frozen=True):
 class Sticky(Value, frozen=True):
     """Users keep their release while the split stays, and change it with the split in an order of their own.
 
-    A user is a point between 0 and 100 %, a hash of their cookie. Those below the weight of ``first`` get it: raising
-    the weight moves some to ``first`` and none away, lowering it moves those back. So the shares stay true for ever.
+    A user is a point between 0 and 100 %, a hash of their cookie and of the release of ``first``. Those below the
+    weight of ``first`` get it: raising the weight moves some to ``first`` and none away, lowering it moves those back.
+    So the shares stay true for ever, and it is not the same users who are the first to get every release.
     """
 
     cookie: str
     lifetime: int
-    """Seconds for which a cookie lasts that was made for a user who had none."""
+    """Seconds for which a cookie lasts that was made for a user who had none. 0: none is made, the application's
+    own is waited for."""
     first: Colour
 
 

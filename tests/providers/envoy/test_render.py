@@ -9,15 +9,34 @@ from hypothesis import strategies as st
 
 from bleen.domain.codec import encode
 from bleen.domain.listing import Listing, reached
-from bleen.domain.traffic import WHOLE, Backend, Colour, Endpoint, Route, Split
+from bleen.domain.traffic import (
+    WHOLE,
+    Backend,
+    Colour,
+    CookieCohort,
+    Endpoint,
+    HeaderCohort,
+    Mirror,
+    Route,
+    Split,
+    Sticky,
+)
 from bleen.providers.envoy.admin import ClusterConfig, RouteConfig
 from bleen.providers.envoy.place import Place
 from bleen.providers.envoy.render import bootstrap, clusters, listeners, routes
+from bleen.providers.envoy.ways import live
 
 PLACE = Place("local", Path("/home/gateway/local"), Path("/run/local.sock"), 8080)
 releases = st.none() | st.integers(1, 10**6)
 splits = st.integers(0, WHOLE).map(lambda weight: Split.of(Colour.BLUE, weight))
 names = st.from_regex(r"[a-z][a-z0-9-]{0,10}[a-z0-9]", fullmatch=True)
+
+tokens = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,8}", fullmatch=True)
+cohorts = st.lists(st.builds(HeaderCohort, tokens, tokens) | st.builds(CookieCohort, tokens, tokens), max_size=3).map(tuple)
+methods = st.lists(st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "PUT"]), min_size=1, unique=True).map(tuple)
+mirrors = st.none() | st.builds(Mirror, st.integers(0, WHOLE), methods)
+stickies = st.none() | st.builds(Sticky, tokens, st.integers(0, 10**6), st.sampled_from(Colour))
+previews = st.none() | st.sampled_from(Colour)
 
 
 @st.composite
@@ -26,9 +45,8 @@ def listings(draw: st.DrawFn) -> list[Listing]:
     found = []
     for service in draw(st.lists(names, max_size=4, unique=True)):
         hosts = tuple(f"{label}.{service}.example" for label in draw(st.lists(names, min_size=1, max_size=3, unique=True)))
-        route = Route(
-            "dev", service, hosts, draw(splits), draw(releases), draw(releases), draw(st.none() | st.sampled_from(Colour))
-        )
+        filled = (draw(splits), draw(releases), draw(releases), draw(previews))
+        route = Route("dev", service, hosts, *filled, draw(cohorts), draw(mirrors), draw(stickies))
         found.append(Listing("dev", service, draw(st.integers(0, 2**53)), draw(st.sampled_from([route, None]))))
     return found
 
@@ -66,10 +84,12 @@ def test_no_two_virtual_hosts_share_a_domain(found: list[Listing]) -> None:
     assert len(domains) == len(set(domains))
 
 
-@given(splits, releases, releases)
-def test_every_hundredth_of_a_percent_goes_somewhere(split: Split, blue: int | None, green: int | None) -> None:
+@given(splits, releases, releases, mirrors, stickies)
+def test_every_hundredth_of_a_percent_goes_somewhere(
+    split: Split, blue: int | None, green: int | None, mirror: Mirror | None, sticky: Sticky | None
+) -> None:
     """Weights and the share that is answered 503 sum to 10,000, each colour with the weight of the split."""
-    route = Route("dev", "hello", ("h",), split, blue, green)
+    route = Route("dev", "hello", ("h",), split, blue, green, mirror=mirror, sticky=sticky)
     main = resource(routes([Listing("dev", "hello", 1, route)], {}, "1"))["virtual_hosts"][0]
     ways = [way for way in main["routes"] if not any(h["name"] == "x-bleen-release" for h in way["match"].get("headers", []))]
     refused = [way["match"].get("runtime_fraction") for way in ways if "direct_response" in way]
@@ -85,6 +105,42 @@ def test_every_hundredth_of_a_percent_goes_somewhere(split: Split, blue: int | N
 def test_no_weights_sum_to_nothing(found: list[Listing]) -> None:
     """Envoy refuses weighted clusters that sum to zero, and keeps the old routes."""
     assert all(sum(each["weight"] for each in ways) > 0 for ways in weighted(routes(found, {}, "1")))
+
+
+@given(listings())
+def test_a_request_that_is_served_finds_a_way_whatever_its_method(found: list[Listing]) -> None:
+    """Each condition of headers and cookies ends with a way for all methods: no request falls through to the next one."""
+    for host in resource(routes(found, {}, "1"))["virtual_hosts"]:
+        served = [way["match"] for way in host["routes"] if "route" in way]
+        asked = [(_without_method(match), any(h["name"] == ":method" for h in match["headers"])) for match in served]
+        for condition, _ in asked:
+            last = [by_method for other, by_method in asked if other == condition][-1]
+            assert not last
+
+
+def _without_method(match: dict[str, Any]) -> dict[str, Any]:
+    own = [header for header in match["headers"] if header["name"] not in (":method", "upgrade")]
+    return match | {"headers": own}
+
+
+@given(splits, mirrors, stickies, cohorts, previews)
+def test_only_the_split_is_copied_and_only_by_methods_that_are_named(
+    split: Split, mirror: Mirror | None, sticky: Sticky | None, cohorts: Any, preview: Colour | None
+) -> None:
+    """To the preview's backend, and never a websocket; no request that asks for a release, and no cohort's."""
+    route = Route("dev", "hello", ("h",), split, 1, 2, preview, cohorts, mirror, sticky)
+    copying = [way for way in live(route) if "request_mirror_policies" in way.get("route", {})]
+    assert bool(copying) == bool(mirror and mirror.share and preview)
+    for way in copying:
+        headers = {header["name"]: header for header in way["match"]["headers"]}
+        assert headers.keys() == {":method", "upgrade"}
+        assert set(headers[":method"]["string_match"]["safe_regex"]["regex"].split("|")) <= set(
+            mirror.methods if mirror else ()
+        )
+        for cluster in way["route"]["weighted_clusters"]["clusters"]:
+            told = [each["header"]["value"] for each in cluster.get("request_headers_to_add", [])]
+            to_preview = preview is not None and cluster["name"].startswith(f"dev.hello.{preview}.")
+            assert told == ([] if to_preview else [f"dev.hello.{preview}.r{route.release(preview or Colour.BLUE)}"])
 
 
 @given(

@@ -12,7 +12,8 @@ from bleen.providers.envoy.admin import Admin
 from bleen.providers.envoy.files import write_whole
 from bleen.providers.envoy.place import Place
 from bleen.providers.envoy.ports import ServicePorts
-from bleen.providers.envoy.render import MAIN_LISTENER, Json, bootstrap, clusters, listeners, routes
+from bleen.providers.envoy.render import MAIN_LISTENER, bootstrap, clusters, listeners, routes
+from bleen.providers.envoy.ways import Json
 
 
 def envoy_binary() -> Path:

@@ -5,21 +5,18 @@ backend: so what an Envoy *has* can be read from its own configuration dump, who
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bleen.domain.codec import plain
-from bleen.domain.listing import Listing, backend_of
-from bleen.domain.traffic import WHOLE, Backend, Colour, Route
+from bleen.domain.listing import Listing
+from bleen.domain.traffic import Backend
 from bleen.providers.envoy.place import Place
+from bleen.providers.envoy.ways import MIRROR_HEADER, OTHER_RETRIES, TYPE, Json, answer, live, preview, retries
 
-Json = dict[str, Any]
-TYPE = "type.googleapis.com/"
 LISTENER = "envoy.config.listener.v3.Listener"
 CLUSTER = "envoy.config.cluster.v3.Cluster"
 ROUTES = "envoy.config.route.v3.RouteConfiguration"
 
 MAIN_LISTENER = "main"
-RELEASE_HEADER = "x-bleen-release"
 TOLD_HOSTS = 20
 """So many host names are told to a request that has a wrong one."""
 
@@ -48,21 +45,23 @@ def _virtual_hosts(listing: Listing, port: int | None) -> list[Json]:
     route = listing.route
     if route is None:
         nowhere = f"{listing.environment}.{listing.service}.removed.invalid"
-        return [_virtual_host(listing.key, [nowhere], [_answer(404, f"{listing.service} is not deployed here")], listing)]
+        return [_virtual_host(listing.key, [nowhere], [answer(404, f"{listing.service} is not deployed here")], listing)]
     own = [f"*:{port}"] if port else []
-    by_header = _header_routes(route)
+    previews = _domains([f"preview.{host}" for host in route.hosts])
     return [
-        _virtual_host(listing.key, [*_domains(route.hosts), *own], [*by_header, *_split_routes(route)], listing),
-        _virtual_host(
-            f"{listing.key}/preview",
-            _domains([f"preview.{host}" for host in route.hosts]),
-            [*by_header, *_preview_routes(route)],
-        ),
+        _virtual_host(listing.key, [*_domains(route.hosts), *own], live(route), listing),
+        _virtual_host(f"{listing.key}/preview", previews, preview(route)),
     ]
 
 
 def _virtual_host(name: str, domains: Sequence[str], ways: Sequence[Json], listing: Listing | None = None) -> Json:
-    host: Json = {"name": name, "domains": list(domains), "routes": list(ways), "retry_policy": _retries(OTHER_RETRIES)}
+    host: Json = {
+        "name": name,
+        "domains": list(domains),
+        "routes": list(ways),
+        "retry_policy": retries(OTHER_RETRIES),
+        "request_headers_to_remove": [MIRROR_HEADER],  # on a copy it is to be believed
+    }
     if listing is not None:
         host["metadata"] = {"filter_metadata": {"bleen": plain(listing)}}
     return host
@@ -76,99 +75,7 @@ def _unknown_host(listings: Sequence[Listing]) -> Json:
     hosts = sorted({host for each in listings if each.route for host in each.route.hosts})
     more = ", ..." if len(hosts) > TOLD_HOSTS else ""
     known = f"these do: {', '.join(hosts[:TOLD_HOSTS])}{more}" if hosts else "no service is deployed yet"
-    return _virtual_host("unknown", ["*"], [_answer(404, f"no service answers to this host name; {known}")])
-
-
-def _header_routes(route: Route) -> list[Json]:
-    ways: list[Json] = []
-    for colour in Colour:
-        release = route.release(colour)
-        if release is not None:
-            asked = _header(RELEASE_HEADER, {"safe_regex": {"regex": f"{colour}|r{release}"}})
-            ways += _both_methods(_weighted(route, {colour: WHOLE}), [asked])
-    slots = ", ".join(f"{c} holds {_slot(route, c)}" for c in Colour)
-    refusal = _answer(404, f"{route.service} has no such release here: {slots}")
-    refusal["match"]["headers"] = [{"name": RELEASE_HEADER, "present_match": True}]
-    return [*ways, refusal]
-
-
-def _slot(route: Route, colour: Colour) -> str:
-    release = route.release(colour)
-    return "nothing" if release is None else f"r{release}"
-
-
-def _split_routes(route: Route) -> list[Json]:
-    filled = {c: route.split.weight(c) for c in Colour if route.release(c) is not None}
-    refusal = _answer(503, f"no release of {route.service} serves yet")
-    served = sum(filled.values())
-    if not served:
-        return [refusal]
-    if served < WHOLE:  # an empty slot has the rest of the weight, and nobody to serve it
-        share = {"numerator": WHOLE - served, "denominator": "TEN_THOUSAND"}
-        refusal["match"]["runtime_fraction"] = {"default_value": share}
-        return [refusal, *_both_methods(_weighted(route, filled), [])]
-    return _both_methods(_weighted(route, filled), [])
-
-
-def _preview_routes(route: Route) -> list[Json]:
-    if route.preview is None or route.release(route.preview) is None:
-        return [_answer(404, f"{route.service} has no preview now")]
-    return _both_methods(_weighted(route, {route.preview: WHOLE}), [])
-
-
-def _weighted(route: Route, weights: Mapping[Colour, int]) -> Json:
-    return {
-        "clusters": [
-            {
-                "name": backend_of(route, colour),
-                "weight": weight,
-                "response_headers_to_add": [_set_header(RELEASE_HEADER, f"r{route.release(colour)}")],
-            }
-            for colour, weight in weights.items()
-        ]
-    }
-
-
-def _both_methods(clusters: Json, headers: Sequence[Json]) -> list[Json]:
-    safe = _header(":method", {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}})
-    return [
-        _way([*headers, safe], {"weighted_clusters": clusters, "timeout": "0s", "retry_policy": _retries(SAFE_RETRIES)}),
-        _way(headers, {"weighted_clusters": clusters, "timeout": "0s"}),
-    ]
-
-
-def _way(headers: Sequence[Json], action: Json) -> Json:
-    return {"match": {"prefix": "/", "headers": list(headers)}, "route": action}
-
-
-SAFE_RETRIES = "connect-failure,refused-stream,reset"
-OTHER_RETRIES = "connect-failure,refused-stream,reset-before-request"
-"""Only what no instance can have begun to process."""
-
-
-def _retries(retry_on: str) -> Json:
-    kind = TYPE + "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-    other_host = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": kind}}
-    return {
-        "retry_on": retry_on,
-        "num_retries": 3,
-        "retry_host_predicate": [other_host],
-        "host_selection_retry_max_attempts": 16,
-        "retry_back_off": {"base_interval": "0.002s", "max_interval": "0.05s"},
-    }
-
-
-def _header(name: str, match: Json) -> Json:
-    return {"name": name, "string_match": match}
-
-
-def _set_header(key: str, value: str) -> Json:
-    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-
-
-def _answer(status: int, sentence: str) -> Json:
-    body = {"inline_string": f"bleen: {sentence}\n"}
-    return {"match": {"prefix": "/"}, "direct_response": {"status": status, "body": body}}
+    return _virtual_host("unknown", ["*"], [answer(404, f"no service answers to this host name; {known}")])
 
 
 def clusters(backends: Sequence[Backend], version: str) -> Json:

@@ -12,7 +12,7 @@ import msgspec
 from bleen.domain.errors import NotConverged, Unreachable
 from bleen.providers.envoy.files import replace
 from bleen.providers.envoy.place import Place
-from bleen.providers.envoy.render import Json
+from bleen.providers.envoy.ways import Json
 
 T = TypeVar("T")
 GAP = 0.010
