@@ -1,0 +1,81 @@
+"""Edges: the latencies beyond which requests count as slow, so that a histogram becomes counts of bad events."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import log
+
+from bleen.domain.codec import Value
+from bleen.domain.signals import Histogram
+
+
+class Edge(Value, frozen=True):
+    """A latency beyond which requests count as slow."""
+
+    baseline: float
+    """In ms, of the baseline."""
+    canary: float
+    """In ms, of the canary: a little later, where the difference of two machines would otherwise weigh as a fault."""
+    tail: float
+    """The share of the baseline's requests that took longer, when it was chosen."""
+
+
+TAILS = (0.6, 0.4, 0.27, 0.18, 0.12, 0.08, 0.05, 0.033, 0.021, 0.013, 0.008, 0.005)
+"""Shares of the baseline's requests beyond the edges: even in their logarithm, where faults of latency show."""
+MACHINES = 1.08
+"""Machines differ: a canary this many times as slow at an edge is no worse than one, however alike the latencies are."""
+JITTER = 0.5
+"""Milliseconds of difference that no user feels: a gateway's and a kernel's own."""
+
+
+def since(before: Histogram, now: Histogram) -> Histogram:
+    """Return the latencies counted after ``before``; the two may tell different buckets."""
+    slower = zip(tails(now, now.edges), tails(before, now.edges), strict=True)
+    faster = [now.total - new - (before.total - old) for new, old in slower]
+    counts = tuple(max(0, after - until) for until, after in pairwise([0, *faster]))
+    return Histogram(now.edges, counts, max(0, now.beyond - before.beyond))
+
+
+def tails(histogram: Histogram, edges: Sequence[float]) -> tuple[int, ...]:
+    """Return for each of ``edges``, which ascend, what `Histogram.slower` tells, in one pass over the buckets."""
+    left, place, found = histogram.total, 0, []
+    bounds, counts = histogram.edges, histogram.counts
+    for edge in edges:
+        while place < len(bounds) and bounds[place] <= edge:
+            left -= counts[place]
+            place += 1
+        found.append(left)
+    return tuple(found)
+
+
+def choose(usual: Histogram, tolerated: float) -> tuple[Edge, ...]:
+    """Return the edges at which latencies are compared, ascending: quantiles of ``usual``, the baseline's own latencies.
+
+    At an edge ``tolerated`` times as many slow requests are tolerated. Where latencies are so alike that a slow-down of less
+    than `MACHINES` makes that many, the canary's are counted beyond a later edge: it is the difference of two machines.
+    """
+    total = usual.total
+    slower = zip(usual.edges, tails(usual, usual.edges), strict=True)
+    curve = [(bound, slow / total) for bound, slow in slower if 0 < slow < total]
+    chosen: dict[float, Edge] = {}
+    for wanted in TAILS:
+        near = min(curve, key=lambda point: abs(log(point[1] / wanted)), default=None)
+        if near is not None and wanted / 1.6 < near[1] < wanted * 1.6:
+            bound, tail = near
+            slow_down = MACHINES * quantile(curve, min(tolerated * tail, 0.99)) / bound
+            later = max(bound * slow_down, bound + JITTER, bound)
+            chosen[bound] = Edge(bound, _nearest(curve, later, bound), tail)
+    return tuple(chosen[bound] for bound in sorted(chosen))
+
+
+def quantile(curve: Sequence[tuple[float, float]], tail: float) -> float:
+    """Return the latency beyond which ``tail`` lies, between the bounds of a bucket evenly in both logarithms."""
+    for (low, many), (high, few) in pairwise(curve):
+        if few <= tail <= many:
+            part = log(many / tail) / log(many / few) if many > few else 0.0
+            return float(low * (high / low) ** part)
+    return curve[0][0] if tail > curve[0][1] else curve[-1][0]
+
+
+def _nearest(curve: Sequence[tuple[float, float]], wanted: float, least: float) -> float:
+    """Return the bound of a bucket that is nearest to ``wanted``, and at least ``least``."""
+    return min((bound for bound, _ in curve if bound >= least), key=lambda bound: abs(log(bound / wanted)))
