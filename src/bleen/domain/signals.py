@@ -43,13 +43,15 @@ class Counters(Value, frozen=True):
     requests: int
     """Requests that were answered, or given up, by the release. Probes of a gateway are none."""
     failed: int = 0
-    """Of those: answers of the class 5xx, and requests that no instance answered."""
+    """Of those: answers of the class 5xx, a gateway's own for requests that no instance answered among them, and answers
+    that broke off."""
     classes: dict[str, int] = {}
     """Answers by class: ``2xx``, ``4xx``, ``5xx``."""
     reasons: dict[str, int] = {}
-    """Why requests went unanswered: ``timeout``, ``connect``, ``reset``, ``overflow``."""
+    """Why attempts failed: ``timeout``, ``connect``, ``reset``, ``overflow``; ``gave-up`` after the last one; ``broken``
+    half-way through an answer. One request may have several, and may have succeeded in the end."""
     latency: Histogram = Histogram()
-    """Of answers, in ms."""
+    """Of answers that an instance gave, in ms. May lag behind ``requests`` by a second or two."""
     connections: int = 0
     """Open now."""
     pending: int = 0
@@ -69,7 +71,7 @@ class Load(Value, frozen=True):
 
 
 class Sample(Value, frozen=True):
-    """All counters of one service at one moment."""
+    """All counters of one service at one moment. Those of one epoch never go down, but for ``connections`` and ``pending``."""
 
     at: datetime
     releases: tuple[Counters, ...]
@@ -83,5 +85,5 @@ class Sample(Value, frozen=True):
     """Custom metrics that could not be read, and why."""
 
     def of(self, release: int) -> Counters | None:
-        """Return the counters of ``release``; None where it has met no request."""
+        """Return the counters of ``release``; None where they were not asked for. One that met no request has them at zero."""
         return next((c for c in self.releases if c.release == release), None)
