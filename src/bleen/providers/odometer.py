@@ -1,10 +1,13 @@
 """Sums over counters that begin anew now and then: a process was restarted, a gateway dropped what it had counted."""
 
-from collections.abc import Hashable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
+from bleen.domain.comparison import Comparison
+
 Part = TypeVar("Part", bound=Hashable)
+Meter = TypeVar("Meter")
 
 
 class Odometer:
@@ -31,3 +34,20 @@ class Odometer:
             sums[part] = sums.get(part, 0) + (value if anew else value - before.get(part, 0))
         self._last[counter] = dict(parts)
         return dict(sums)
+
+
+class Meters(Generic[Meter]):
+    """One meter with an odometer for each service: a new one where other releases are compared, or other counters count."""
+
+    def __init__(self, make: Callable[[Odometer], Meter]) -> None:
+        self._make = make
+        self._held: dict[tuple[str, str], tuple[Hashable, Meter, str]] = {}
+
+    def of(self, comparison: Comparison, counters: str = "") -> tuple[Meter, str]:
+        """Return the meter, and the epoch of its sums. ``counters`` names what they are made from."""
+        service, subject = (comparison.environment, comparison.service), (comparison.baseline, comparison.canary, counters)
+        if service not in self._held or self._held[service][0] != subject:
+            odometer = Odometer()
+            self._held[service] = (subject, self._make(odometer), f"{counters}/{odometer.name}")
+        _, meter, epoch = self._held[service]
+        return meter, epoch
