@@ -67,7 +67,7 @@ Cohort = HeaderCohort | CookieCohort
 
 
 class Mirror(Value, frozen=True):
-    """Copies of requests, whose answers are thrown away."""
+    """Copies of requests, whose answers are thrown away. Not of long ones: users' uploads would wait for the copy's."""
 
     share: int
     """Of the stable release's requests, in hundredths of a percent."""

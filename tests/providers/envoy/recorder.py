@@ -17,6 +17,8 @@ class Manner(StrEnum):
 
     POLITE = "polite"
     MUTE = "mute"
+    DEAF = "deaf"
+    """It does not even read what it is sent."""
     RUDE = "rude"
     """The connection is reset."""
 
@@ -27,6 +29,7 @@ class Recorder:
 
     name: str
     manner: Manner = Manner.POLITE
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
     heads: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
@@ -39,6 +42,7 @@ class Recorder:
 
     def stop(self) -> None:
         """Serve no more."""
+        self.gone.set()
         self._server.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,6 +58,8 @@ class Recorder:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         if not head.startswith("GET /health "):
             self.heads.append(head.lower())
+            if self.manner is Manner.DEAF:
+                await self.gone.wait()
             self.bodies.append(await _body(head.lower(), reader))
             if self.manner is Manner.MUTE:
                 await reader.read()  # until the other side leaves

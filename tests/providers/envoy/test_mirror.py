@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import msgspec
 import pytest
 
@@ -152,6 +153,23 @@ async def test_what_gets_the_copies_cannot_hurt_users(both: World, green: Record
     assert {(sample.answered_by, sample.failure) for sample in outcome.samples} == {("blue-1", "")}
     await until(lambda: _heard(green, len(outcome.samples)))
     await until(lambda: _idle(both, green), 30)
+
+
+async def test_an_upload_does_not_wait_for_the_one_who_gets_the_copy(both: World, green: Recorder) -> None:
+    """Envoy would hold it back for ever where that one does not read; so what is or may be long is not copied."""
+    await copy(both, Mirror(WHOLE, ("POST",)))
+    green.manner = Manner.DEAF
+    for body in (b"x" * 20_000_000, b"x" * 99_999, _pieces()):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(both.url, headers={"host": "hello.localhost"}, content=body)
+            assert (answer.status_code, answer.headers["x-bleen-release"]) == (200, "r1")
+    await until(lambda: _heard(green, 1))
+    (head,) = green.heads
+    assert "content-length: 99999\r\n" in head
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    yield b"one"
 
 
 async def test_copies_to_an_instance_that_is_gone_hurt_nobody(both: World, green: Recorder) -> None:

@@ -24,6 +24,10 @@ COPY_PATIENCE = 15
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
+def _header(name: str, match: Json) -> Json:
+    return {"name": name, "string_match": match}
+
+
 def live(route: Route) -> list[Json]:
     """Return the ways of the requests to the service's own hosts."""
     return [*_asked(route), *_cohorts(route), *_split(route)]
@@ -162,8 +166,8 @@ class _Traffic(Value, frozen=True):
         if hashed:
             action["weighted_clusters"]["use_hash_policy"] = True
             action["hash_policy"] = list(hashed)
-        if copied:  # a websocket cannot be copied
-            headers.append({"name": "upgrade", "present_match": True, "invert_match": True})
+        if copied:
+            headers += [_NO_UPGRADE, _SHORT_OR_NO_BODY if methods[0] in SAFE else _SHORT_BODY]
             action["request_mirror_policies"] = [self._copies()]
         return {"match": {"prefix": "/", **match, "headers": headers}, "route": action}
 
@@ -198,6 +202,13 @@ class _Traffic(Value, frozen=True):
 
 
 _PATIENCE_HEADER = "x-envoy-upstream-rq-timeout-ms"
+_NO_UPGRADE: Json = {"name": "upgrade", "present_match": True, "invert_match": True}
+"""A websocket cannot be copied."""
+
+# Envoy reads a request no faster than the one who gets the copy: where that one stops reading, an upload of more than
+# Envoy's buffers (1 MiB) stands still for ever (seen: 10 MB). So only what is known to be shorter than 100 kB is copied.
+_SHORT_BODY = _header("content-length", {"safe_regex": {"regex": "[0-9]{1,5}"}})
+_SHORT_OR_NO_BODY = _header("content-length", {"safe_regex": {"regex": "[0-9]{0,5}"}}) | {"treat_missing_header_as_empty": True}
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset"
 OTHER_RETRIES = "connect-failure,refused-stream,reset-before-request"
@@ -215,10 +226,6 @@ def retries(retry_on: str) -> Json:
         "host_selection_retry_max_attempts": 16,
         "retry_back_off": {"base_interval": "0.002s", "max_interval": "0.05s"},
     }
-
-
-def _header(name: str, match: Json) -> Json:
-    return {"name": name, "string_match": match}
 
 
 def _set_header(key: str, value: str) -> Json:
