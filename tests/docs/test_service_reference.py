@@ -38,6 +38,7 @@ def test_every_key_has_a_meaning_and_a_default_or_is_required() -> None:
     for part in schema()["$defs"].values():
         assert part["title"]
         assert part["description"]
-        for name, key in part["properties"].items():
+        assert ("properties" in part) != ("enum" in part)
+        for name, key in part.get("properties", {}).items():
             assert key.get("description"), f"{part['title']}.{name} has no description"
             assert ("default" in key) != (name in part["required"]), f"{part['title']}.{name}"

@@ -20,6 +20,9 @@ from bleen.interfaces.repository.shape import mismatches
 HEAD = "service: hello\nimage: {type: directory, path: app}\ncommand: [python, x.py]\n"
 SCHEMA = jsonschema.Draft202012Validator(schema())
 
+CANARY = "strategy: {type: canary, "
+EVENTS = "{type: events, name: errors, bad: x, total: y}"
+
 # What follows the head, from line 4 on; the line; words of what; words of why; what to write.
 WRONG = {
     "unknown key": ("instancs: 3", 4, "`instancs` is no key of a service", "its keys are service, image", "instances:"),
@@ -55,8 +58,36 @@ WRONG = {
     "nothing after a colon": ("stop:", 4, "`stop` has no value", "a map of keys", "the defaults count"),
     "a way out for a file": ("files: {../x: y}", 4, "`../x` cannot be a name", "below `$BLEEN_FILES`", "settings.toml:"),
     "an absolute path": ("files: {x: /etc/passwd}", 4, "`/etc/passwd`", "inside the repository", "app"),
+    "a preset misspelt": ("strategy: {type: canary, preset: carful}", 4, "cannot be `carful`", "`normal`: 10 %", "careful"),
+    "a preset of another kind": ("strategy: {type: canary, preset: 7}", 4, "cannot be `7`", "`quick`", "preset: normal"),
+    "no preset": ("strategy: {type: canary, preset: }", 4, "`strategy.preset` has no value", "", "preset: normal"),
+    "a share beyond all": (CANARY + "steps: [{type: weight, percent: 101}]}", 4, "is 101", "from 0 to 100", "percent: 100"),
+    "a share in text": (CANARY + 'steps: [{type: weight, percent: "10 %"}]}', 4, "a number from 0 to 100", "", "percent: 10"),
+    "a share that is none": (CANARY + "steps: [{type: weight, percent: .nan}]}", 4, "percent` is .nan", "from 0", "percent: 1"),
+    "a step in short": (CANARY + "steps: [{weight: 10}]}", 4, "`strategy.steps[0]` does not say", "no key", "percent: 10}"),
+    "a pause in short": (CANARY + "steps: [{pause: 5m}]}", 4, "does not say its `type`", "", "{type: pause, for: 5m}"),
+    "a step misspelt": (CANARY + "steps: [{type: mesure}]}", 4, "`mesure` is no type of", "weight (the new", "type: measure"),
+    "a step that is a word": (CANARY + "steps: [measure]}", 4, "must be a map with a `type`: weight", "", "type: weight"),
+    "a pause without unit": (CANARY + "steps: [{type: pause, for: 5}]}", 4, "[0].for` lacks its unit", "", "for: 5s"),
+    "the old name of for": (CANARY + "steps: [{type: pause, duration: 5s}]}", 4, "duration` is no key", "keys are for", ""),
+    "surer than certain": (CANARY + "analysis: {false_alarms: 0}}", 4, "false_alarms` is 0", "over 0, up to 0.2", "0.05"),
+    "a ratio below one": (CANARY + "analysis: {errors: {ratio: 0.5}}}", 4, "ratio` is 0.5", "from 1 to 100", "ratio: 1"),
+    "affinity that is true": (CANARY + "affinity: true}", 4, "`strategy.affinity` must be a map of keys", "", ""),
+    "a name that is taken": (CANARY + f"analysis: {{metrics: [{EVENTS}]}}}}", 4, "`errors`", "are taken", "checkout-failures"),
+    "a method in small letters": (
+        CANARY + "steps: [{type: mirror, percent: 5, methods: [get]}]}", 4, "cannot be `get`", "of HTTP", "GET"
+    ),
+    "a metric without its query": (
+        CANARY + "analysis: {metrics: [{type: events, name: x, bad: '', total: y}]}}", 4, "bad` is empty", "", "bad: jobs_failed"
+    ),
+    "infinity": (
+        CANARY + "analysis: {metrics: [{type: number, name: x, max: .inf}]}}", 4, "max` is .inf", "must be a number", "max: 1"
+    ),
     "a list for a map": ("files: [x]", 4, "a map of names and values, and is a list", "", "files: {settings.toml: "),
 }  # fmt: skip
+
+
+NO_JSON = ("infinity", "a share that is none")
 
 
 def wrong(text: str) -> list[Problem]:
@@ -122,6 +153,12 @@ GOOD: list[dict[str, Any]] = [
     {"health": {"path": "/x?y", "interval": "500ms", "successes": 1}, "stop": {"drain": "0s"}},
     {"strategy": {"type": "blue-green", "preview_instances": None, "auto_promote_after": "1h30m"}},
     {"strategy": {"type": "blue-green", "checks": {"after": [{"type": "http", "path": "/"}]}}},
+    {"strategy": {"type": "canary", "preset": "normal"}},
+    {"strategy": {"type": "canary", "inconclusive": None, "affinity": None, "steps": []}},
+    {"strategy": {"type": "canary", "inconclusive": "ask", "affinity": {"cookie": "user"}, "patience": "2h"}},
+    {"strategy": {"type": "canary", "steps": [{"type": "weight", "percent": 100}, {"type": "pause", "for": "5m"}]}},
+    {"strategy": {"type": "canary", "steps": [{"type": "weight", "percent": 0.25}, {"type": "pause"}, {"type": "judge"}]}},
+    {"strategy": {"type": "canary", "analysis": {"outage": 5, "metrics": [{"type": "number", "name": "n", "min": -1}]}}},
 ]  # fmt: skip
 BASE = {"service": "hello", "image": {"type": "directory", "path": "app"}, "command": ["x"]}
 
@@ -133,9 +170,9 @@ def test_good_files_are_good_to_the_loader_and_to_the_schema(extra: dict[str, An
     assert not wrong(yaml.safe_dump(BASE | extra))
 
 
-@pytest.mark.parametrize("name", [n for n in WRONG if n != "a duration beyond reason"])
+@pytest.mark.parametrize("name", [n for n in WRONG if n not in ("a duration beyond reason", *NO_JSON)])
 def test_bad_files_are_bad_to_the_schema_too(name: str) -> None:
-    """What Bleen refuses, an editor underlines. (No pattern can say "ten years".)"""
+    """What Bleen refuses, an editor underlines. (No pattern can say "ten years", and JSON has no infinity.)"""
     root = parse_document((HEAD + WRONG[name][0]).encode(), "f").root
     assert root is not None
     assert not SCHEMA.is_valid(plain_value(root))
@@ -191,6 +228,42 @@ _CHECKS = _maybe(
         max_size=2,
     )
 )
+_NUMBERS = st.sampled_from([-1, 0, 0.05, 1, 1.5, 10, 100, 101])
+_STEPS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["weight", "scale", "measure", "pause", "header", "mirror", "judge", "x"])},
+    optional={
+        "percent": _maybe(_NUMBERS),
+        "instances": _maybe(_NUMBERS),
+        "max": _maybe(_DURATIONS),
+        "for": _maybe(_DURATIONS),
+        "name": _maybe(st.just("x-team")),
+        "value": _maybe(st.just("beta")),
+    },
+)
+_METRICS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["events", "number"]), "name": _maybe(st.sampled_from(["x", "errors"]))},
+    optional={"bad": _TEXTS, "total": _TEXTS, "min": _maybe(_NUMBERS), "max": _maybe(st.none()), "every": _maybe(_DURATIONS)},
+)
+_CANARIES = st.fixed_dictionaries(
+    {"type": st.just("canary")},
+    optional={
+        "preset": _maybe(st.sampled_from(["careful", "normal", "quick"])),
+        "inconclusive": _maybe(st.sampled_from(["ask", "rollback", None])),
+        "min_instances": _maybe(_NUMBERS),
+        "affinity": _maybe(st.just({"cookie": "user"})),
+        "steps": _maybe(st.lists(_maybe(_STEPS), max_size=2)),
+        "analysis": _maybe(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "errors": _maybe(st.fixed_dictionaries({}, optional={"ratio": _maybe(_NUMBERS)})),
+                    "misses": _maybe(_NUMBERS),
+                    "metrics": _maybe(st.lists(_METRICS, max_size=1)),
+                },
+            )
+        ),
+    },
+)
 _FILES = st.fixed_dictionaries(
     {
         "service": _maybe(st.just("hello")),
@@ -214,7 +287,8 @@ _FILES = st.fixed_dictionaries(
         "env": _maybe(st.dictionaries(st.sampled_from(["A", "BLEEN_X", "1"]), _maybe(st.just({"secret": "X"})))),
         "files": _maybe(st.dictionaries(_TEXTS, _maybe(st.just("a")))),
         "hosts": _maybe(st.lists(_maybe(st.just("a.example")), max_size=2)),
-        "strategy": _maybe(
+        "strategy": _CANARIES
+        | _maybe(
             st.fixed_dictionaries(
                 {},
                 optional={

@@ -13,6 +13,7 @@ from msgspec import inspect as types
 
 from bleen.domain.duration import Duration
 from bleen.domain.service import Service
+from bleen.interfaces.repository.bounds import span
 from bleen.interfaces.repository.document import spell
 from bleen.interfaces.repository.schema import default_of, structs_of
 
@@ -124,8 +125,10 @@ def _value(kind: types.Type) -> str:
             return f"list of {_value(kind.item_type)}"
         case types.DictType():
             return f"names, each with {_value(kind.value_type)}"
-        case types.IntType():
-            return _span(kind)
+        case types.IntType() | types.FloatType():
+            return f"number {span(kind)}".strip()
+        case types.EnumType():
+            return ", ".join(f"`{one}`" for one in kind.cls)
         case types.StrType():
             return "text"
         case types.BoolType():
@@ -134,12 +137,6 @@ def _value(kind: types.Type) -> str:
             return "duration"
         case _:
             raise NotImplementedError(f"the reference has no words for {kind}")
-
-
-def _span(kind: types.IntType) -> str:
-    if kind.le is not None:
-        return f"number from {kind.ge} to {kind.le}"
-    return f"number, at least {kind.ge}"
 
 
 if __name__ == "__main__":

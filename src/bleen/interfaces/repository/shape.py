@@ -14,6 +14,7 @@ from msgspec import ValidationError, inspect
 
 from bleen.domain.codec import convert
 from bleen.domain.duration import Duration
+from bleen.interfaces.repository.bounds import LARGEST, digits, near, span
 from bleen.interfaces.repository.document import Document, Entry, Items, Mapping, Node, Scalar, locate, plain_value, spell
 from bleen.interfaces.repository.problem import Problem
 
@@ -65,6 +66,10 @@ class _Walk:
                 yield from self._text(node, kind, path, notes)
             case inspect.IntType():
                 yield from self._whole_number(node, kind, path, notes)
+            case inspect.FloatType():
+                yield from self._number(node, kind, path, notes)
+            case inspect.EnumType():
+                yield from self._word(node, [str(one) for one in kind.cls], path, notes)
             case inspect.BoolType():
                 if not (isinstance(node, Scalar) and isinstance(node.value, bool)):
                     yield self._wrong(node, path, "`true` or `false`", _truth(node))
@@ -81,6 +86,9 @@ class _Walk:
             return
         chosen: inspect.StructType | None = kinds[0]
         if kinds[0].tag is not None:
+            if short := _shorthand(node, kinds):
+                yield self._untagged(node, *short, path)
+                return
             yield from self._tag(node, kinds, path)
             chosen = _chosen(node, kinds)
         if chosen:
@@ -91,7 +99,7 @@ class _Walk:
         meant = set()
         for name, entry in node.entries.items():
             if field := known.get(name):
-                default = field.default if isinstance(field.default, int) else None
+                default = field.default if isinstance(field.default, int | float | str) else None
                 yield from self.walk(entry.value, field.type, _join(path, name), {"default": default})
             elif name != kind.tag_field:
                 meant.add(nearest(name, list(known)))
@@ -106,7 +114,7 @@ class _Walk:
         if len(kinds) < len(kind.types) and isinstance(node, Scalar) and node.value is None:
             return
         structs = [k for k in map(_bare, kinds) if isinstance(k, inspect.StructType)]
-        if structs and (structs[0].tag is not None or isinstance(node, Mapping)):
+        if structs and (structs[0].tag is not None or isinstance(node, Mapping) or len(structs) == len(kinds)):
             yield from self._struct(node, structs, path)
         else:
             yield from self.walk(node, next(k for k in kinds if _bare(k) not in structs), path, notes)
@@ -122,8 +130,16 @@ class _Walk:
             )
         elif not isinstance(tag, Scalar) or tag.value not in [k.tag for k in kinds]:
             text = tag.text if isinstance(tag, Scalar) else "a " + _kind_of(tag)
-            near = nearest(text.replace("_", "-"), [str(k.tag) for k in kinds]) or (_likely(node, kinds) or kinds[0]).tag
-            yield self.document.problem(tag, f"`{text}` is no type of {_named(path)}", why=why, instead=f"type: {near}")
+            likely_tag = nearest(text.replace("_", "-"), [str(k.tag) for k in kinds]) or (_likely(node, kinds) or kinds[0]).tag
+            yield self.document.problem(tag, f"`{text}` is no type of {_named(path)}", why=why, instead=f"type: {likely_tag}")
+
+    def _untagged(self, node: Mapping, kind: inspect.StructType, value: Node, path: str) -> Problem:
+        """Return the problem of ``{weight: 10}``, which says its type and its value in one."""
+        field = next((f for f in kind.fields if f.required), kind.fields[0])
+        said = spell(value.value) if isinstance(value, Scalar) and value.value is not None else _example(field.type)
+        instead = f"{{{kind.tag_field}: {kind.tag}, {field.encode_name}: {said}}}"
+        what = f"{_named(path)} does not say its `type`"
+        return self.document.problem(node, what, why=f"`{kind.tag}` is a type, and no key", instead=instead)
 
     def _list(self, node: Node, kind: inspect.VarTupleType, path: str, notes: Keys[str, Any]) -> Iterator[Problem]:
         if not isinstance(node, Items):
@@ -152,7 +168,9 @@ class _Walk:
         is_key = bool(notes.get("is_key"))
         example = spell(_first(notes) if is_key else _mended(text, kind.pattern or "") or _first(notes))
         instead = f"{example}:" if is_key else _line(path, example)
-        if kind.max_length is not None and len(text) > kind.max_length:
+        if kind.min_length is not None and len(text) < kind.min_length:
+            yield self.document.problem(node, f"{_named(path)} is empty", why=why, instead=_line(path, spell(_first(notes))))
+        elif kind.max_length is not None and len(text) > kind.max_length:
             what = f"{_named(path)} is longer than {kind.max_length} characters"
             yield self.document.problem(node, what, why=why, instead=instead)
         elif kind.pattern and (not re.search(kind.pattern, text) or "\n" in text):
@@ -173,16 +191,40 @@ class _Walk:
 
     def _whole_number(self, node: Node, kind: inspect.IntType, path: str, notes: Keys[str, Any]) -> Iterator[Problem]:
         low, high = kind.ge, kind.le
-        span = f"from {low} to {high}" if high is not None else f"of at least {low}" if low is not None else ""
-        expected = f"a whole number {span}".strip()
+        expected = f"a whole number {span(kind)}".strip()
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, int) or isinstance(value, bool):
-            yield self._wrong(node, path, expected, str(_digits(node) or notes.get("default") or low or 1))
+            yield self._wrong(node, path, expected, str(digits(node) or notes.get("default") or low or 1))
         elif (low is not None and value < low) or (high is not None and value > high):
             bound = low if low is not None and value < low else high
             yield self.document.problem(
                 node, f"{_named(path)} is {value}", why=f"it must be {expected}", instead=_line(path, bound)
             )
+
+    def _number(self, node: Node, kind: inspect.FloatType, path: str, notes: Keys[str, Any]) -> Iterator[Problem]:
+        """A whole number is fine where a fraction may stand; what is no number to compare with is not."""
+        expected, value = f"a number {span(kind)}".strip(), node.value if isinstance(node, Scalar) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            default = notes.get("default")
+            yield self._wrong(node, path, expected, digits(node, fraction=True) or str(near(kind, default)))
+        elif not (abs(value) < LARGEST):
+            what = f"{_named(path)} is {_short(node.text) if isinstance(node, Scalar) else value}"
+            instead = _line(path, near(kind, notes.get("default")))
+            yield self.document.problem(node, what, why=f"it must be {expected}", instead=instead)
+        elif (bound := near(kind, value)) != value:
+            yield self.document.problem(
+                node, f"{_named(path)} is {value:g}", why=f"it must be {expected}", instead=_line(path, bound)
+            )
+
+    def _word(self, node: Node, known: list[str], path: str, notes: Keys[str, Any]) -> Iterator[Problem]:
+        text = node.text if isinstance(node, Scalar) and node.value is not None else ""
+        default = str(notes.get("default") or known[0])
+        if not text:
+            yield self._wrong(node, path, " or ".join(f"`{one}`" for one in known), default)
+        elif not isinstance(node, Scalar) or node.value not in known:
+            why = str(notes.get("description", "")).rstrip(".") or f"it is one of {', '.join(known)}"
+            instead = _line(path, nearest(text, known) or default)
+            yield self.document.problem(node, _misfit(path, text), why=why, instead=instead)
 
     def _duration(self, node: Node, path: str) -> Iterator[Problem]:
         number = isinstance(node, Scalar) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
@@ -203,8 +245,8 @@ class _Walk:
 
     def _unknown(self, entry: Entry, path: str, known: list[str]) -> Problem:
         name = entry.key.text
-        near = nearest(name, known)
-        instead = f"{near}:" if near else ""
+        meant = nearest(name, known)
+        instead = f"{meant}:" if meant else ""
         owner = _named(path) if path else "a service"
         return self.document.problem(
             entry.key,
@@ -271,19 +313,16 @@ def _short(text: str) -> str:
 def _mended(text: str, pattern: str) -> str:
     """Return ``text`` with the most common slips mended; empty where that does not help."""
     host = re.sub(r"^[a-z]+://|[:/].*$", "", text.strip().lower())
-    tries = ("/" + text, text.strip(), text.lower(), text.lower().replace("_", "-"), host, host.removeprefix("preview."))
+    tries = (
+        *("/" + text, text.strip(), text.lower(), text.lower().replace("_", "-"), text.upper()),
+        *(host, host.removeprefix("preview.")),
+    )
     return next((t for t in tries if t and re.search(pattern, t) and "\n" not in t), "")
 
 
 def _truth(node: Node) -> str:
     text = node.text.lower() if isinstance(node, Scalar) else ""
     return "true" if text in ("yes", "y", "on", "1", "true") else "false"
-
-
-def _digits(node: Node) -> str:
-    """Return the number that a quoted one was meant to be."""
-    text = node.text if isinstance(node, Scalar) else ""
-    return text if text.isdecimal() and text.isascii() else ""
 
 
 def _list_of(node: Node, notes: Keys[str, Any]) -> str:
@@ -321,6 +360,16 @@ def _chosen(node: Mapping, kinds: list[inspect.StructType]) -> inspect.StructTyp
     return next(named, None) or _likely(node, kinds) or (kinds[0] if len(kinds) == 1 else None)
 
 
+def _shorthand(node: Mapping, kinds: list[inspect.StructType]) -> tuple[inspect.StructType, Node] | None:
+    """Return what ``{weight: 10}`` meant: the alternative that its only key names, and the value there."""
+    if len(node.entries) != 1:
+        return None
+    ((name, entry),) = node.entries.items()
+    own = {field.encode_name for kind in kinds for field in kind.fields}
+    chosen = next((k for k in kinds if k.tag == name and name not in own), None)
+    return (chosen, entry.value) if chosen else None
+
+
 def _likely(node: Mapping, kinds: list[inspect.StructType]) -> inspect.StructType | None:
     """Return the alternative whose keys ``node`` has most of."""
     scores = [(len({f.encode_name for f in k.fields} & set(node.entries)), -i, k) for i, k in enumerate(kinds)]
@@ -339,6 +388,8 @@ def _example(kind: inspect.Type) -> str:
         return said or _example(kind.type)
     if isinstance(kind, inspect.UnionType):
         return _example(next(k for k in kind.types if not isinstance(k, inspect.NoneType)))
+    if isinstance(kind, inspect.FloatType | inspect.IntType):
+        return f"{kind.ge or kind.le or 1:g}"
     return _sketch(kind) if isinstance(kind, inspect.StructType) else "..."
 
 
