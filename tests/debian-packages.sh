@@ -2,8 +2,8 @@
 # Installs the Debian packages that tests (or, with "bench", benchmarks) use, where apt and root allow. Never fails:
 # a test whose package is missing says so when it is skipped.
 set -u
-packages="wrk"
-[ "${1:-}" = bench ] && packages="wrk hey haproxy nginx-light"
+packages="wrk prometheus"
+[ "${1:-}" = bench ] && packages="wrk prometheus hey haproxy nginx-light"
 missing=""
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -14,5 +14,10 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   exit 0
 fi
 export DEBIAN_FRONTEND=noninteractive
+# A package that brings a service would start it, and enable it for the next boot: only its program is wanted.
+start_nothing=/usr/sbin/policy-rc.d
+[ -e $start_nothing ] || { printf '#!/bin/sh\nexit 101\n' >$start_nothing && chmod 755 $start_nothing && trap 'rm -f $start_nothing' EXIT; }
+had_prometheus=$(command -v prometheus)
 { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/dev/null 2>&1 || echo "apt could not install:$missing"
+[ -n "$had_prometheus" ] || { update-rc.d prometheus disable; deb-systemd-helper disable prometheus.service; } >/dev/null 2>&1
 exit 0

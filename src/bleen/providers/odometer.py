@@ -22,16 +22,19 @@ class Odometer:
         self._last: dict[Hashable, Mapping[Any, float]] = {}
         self._sums: dict[Hashable, dict[Any, float]] = {}
 
-    def read(self, counter: Hashable, parts: Mapping[Part, float]) -> Mapping[Part, float]:
+    def read(self, counter: Hashable, parts: Mapping[Part, float], *, from_zero: bool = True) -> Mapping[Part, float]:
         """Return the sums of ``counter`` now that its parts stand at ``parts``.
 
-        The parts begin anew together, as the buckets of a histogram do: one that fell means that all did.
+        The parts begin anew together, as the buckets of a histogram do: one that fell means that all did. They then stand
+        at what came after zero; where they are sums themselves, of which one term has left, ``from_zero`` is False, and
+        nothing is known to have come.
         """
         before = self._last.get(counter, {})
         anew = any(parts.get(part, 0) < value for part, value in before.items())
         sums = self._sums.setdefault(counter, {})
         for part, value in parts.items():
-            sums[part] = sums.get(part, 0) + (value if anew else value - before.get(part, 0))
+            base = before.get(part, 0) if not anew else 0 if from_zero else value
+            sums[part] = sums.get(part, 0) + value - base
         self._last[counter] = dict(parts)
         return dict(sums)
 

@@ -35,11 +35,15 @@ async def server() -> AsyncIterator[Misbehaving]:
 
 @pytest.fixture
 async def traffic(envoy: EnvoyRun, world: World) -> "EnvoyTraffic":
-    traffic = EnvoyTraffic(envoy, world)
+    await both_releases(world)
+    return EnvoyTraffic(envoy, world)
+
+
+async def both_releases(world: World) -> None:
+    """Run release 1 in blue and release 2 in green, with a half each."""
     await world.fill(Colour.BLUE, 1, "b1")
     await world.fill(Colour.GREEN, 2, "g1")
     await world.gateway.set_route(a_route(), 1)
-    return traffic
 
 
 def a_route(weight: int = 5_000) -> Route:
