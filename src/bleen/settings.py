@@ -63,6 +63,8 @@ class Settings(Value, frozen=True):
     """How to reach the cluster of ``engine_address``."""
     engine_binary: str = ""
     """The program of the embedded engine; empty: the packaged one."""
+    prometheus_url: str = ""
+    """The Prometheus that custom metrics ask; empty: none."""
 
     @property
     def path(self) -> Path:
@@ -96,6 +98,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         database_url=environ.get("BLEEN_DATABASE_URL", ""),
         engine=_engine_access(environ),
         engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
+        prometheus_url=environ.get("BLEEN_PROMETHEUS_URL", ""),
     )
 
 

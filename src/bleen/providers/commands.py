@@ -57,7 +57,7 @@ class CommandNumbers:
         except TimeoutError:
             raise Unreachable(f"{words[0]} was not finished after {self._patience:g} s", why="it was killed") from None
         finally:
-            _kill(process)
+            await _kill(process)
         return process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace")
 
 
@@ -79,7 +79,11 @@ def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit {code}"
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """Kill the command and what it started, however the wait for it ended."""
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill the command and what it started, however the wait for it ended, and wait for its end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    # What left its process group may hold its pipes for ever.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await process.wait()

@@ -9,7 +9,10 @@ import pytest
 
 from bleen.domain.canary import Events, Number
 from bleen.domain.errors import Unreachable
+from bleen.providers.custom import CustomMetrics
 from bleen.providers.envoy.stats import EnvoyMetrics
+from bleen.providers.memory.fleets import MemoryFleets
+from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.prometheus import PrometheusMetrics
 from tests.contracts.metrics import MetricsContract, a_comparison, has, of, read_until
 from tests.fixtures.envoy import EnvoyRun, until
@@ -154,3 +157,12 @@ class TestQueries:
         sample = await metrics.read(a_comparison(), custom)
         assert sample.numbers == {} and of(sample, 2).custom == {} and len(sample.releases) == 2
         assert all(re.search(words, sample.failures[name]) for name in ("heap", "jobs")), sample.failures
+
+    async def test_the_composition_asks_the_same_prometheus(
+        self, prometheus: PrometheusRun, page: StatsPage, metrics: PrometheusMetrics
+    ) -> None:
+        """Golden signals from one place, numbers from Prometheus."""
+        both = CustomMetrics(MemoryMetrics(), MemoryFleets(), prometheus.url)
+        sample = await both.read(a_comparison(), [Number(name="heap", query=f'up{{instance="{page.target}"}}')])
+        assert (sample.numbers, sample.failures) == ({"heap": 1.0}, {})
+        await both.close()
