@@ -1,16 +1,17 @@
 """What the types of a service file cannot say: how its keys fit together."""
 
 import re
-from collections.abc import Callable, Iterator
-
-from msgspec import structs
+from collections.abc import Iterator
 
 from bleen.domain.duration import Duration
 from bleen.domain.image import Npm, Pypi
 from bleen.domain.service import BlueGreen, Service
-from bleen.interfaces.repository.document import Document, Mapping, Node, Scalar, locate
-from bleen.interfaces.repository.problem import Problem, Severity
+from bleen.interfaces.repository.document import Document, Scalar, locate
+from bleen.interfaces.repository.places import Places, Sense
+from bleen.interfaces.repository.problem import Problem
+from bleen.interfaces.repository.proof import PROOF
 from bleen.interfaces.repository.shape import nearest
+from bleen.interfaces.repository.walk import WALK
 
 PLACEHOLDERS = ("address", "port", "app")
 _SECRETIVE = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.IGNORECASE)
@@ -29,29 +30,11 @@ def contradictions(document: Document, service: Service) -> list[Problem]:
         return []
     found: list[Problem] = []
     for check in _CHECKS:
-        found += check(_Places(document, document.root), service)
+        found += check(Places(document, document.root), service)
     return found
 
 
-class _Places:
-    """Makes problems at keys."""
-
-    def __init__(self, document: Document, root: Node) -> None:
-        self.document = document
-        self.root = root
-
-    def error(self, steps: tuple[str, ...], what: str, why: str, instead: str) -> Problem:
-        return self.document.problem(locate(self.root, *steps), what, why=why, instead=instead)
-
-    def written(self, group: str, key: str) -> bool:
-        place = locate(self.root, group)
-        return isinstance(place, Mapping) and key in place.entries
-
-    def warning(self, steps: tuple[str, ...], what: str, why: str, instead: str) -> Problem:
-        return structs.replace(self.error(steps, what, why, instead), severity=Severity.WARNING)
-
-
-def _preview_fits(at: _Places, service: Service) -> Iterator[Problem]:
+def _preview_fits(at: Places, service: Service) -> Iterator[Problem]:
     preview = service.strategy.preview_instances if isinstance(service.strategy, BlueGreen) else None
     if preview and preview > service.instances:
         what = f"`strategy.preview_instances` is {preview}, and the whole service has {service.instances}"
@@ -59,7 +42,7 @@ def _preview_fits(at: _Places, service: Service) -> Iterator[Problem]:
         yield at.error(("strategy", "preview_instances"), what, why, f"preview_instances: {service.instances}")
 
 
-def _approval_makes_sense(at: _Places, service: Service) -> Iterator[Problem]:
+def _approval_makes_sense(at: Places, service: Service) -> Iterator[Problem]:
     strategy = service.strategy
     if isinstance(strategy, BlueGreen) and strategy.auto_promote and strategy.auto_promote_after is not None:
         why = "a release that is promoted by itself waits for no one"
@@ -67,7 +50,7 @@ def _approval_makes_sense(at: _Places, service: Service) -> Iterator[Problem]:
         yield at.error(("strategy", "auto_promote_after"), what, why, "auto_promote: false beside it, or leave it out")
 
 
-def _durations_last(at: _Places, service: Service) -> Iterator[Problem]:
+def _durations_last(at: Places, service: Service) -> Iterator[Problem]:
     for group, key in _NEVER_ZERO:
         if not getattr(getattr(service, group), key):
             yield at.error((group, key), f"`{group}.{key}` lasts no time at all", "it must be longer than 0s", f"{key}: 1s")
@@ -79,7 +62,7 @@ def _durations_last(at: _Places, service: Service) -> Iterator[Problem]:
                 yield at.error(steps, what, "it must be longer than 0s", "timeout: 5s")
 
 
-def _deadlines_fit(at: _Places, service: Service) -> Iterator[Problem]:
+def _deadlines_fit(at: Places, service: Service) -> Iterator[Problem]:
     health, deadline = service.health, service.strategy.progress_deadline
     soonest = Duration(seconds=health.interval.total_seconds() * (health.successes - 1))
     if soonest >= health.start_grace > Duration():
@@ -94,7 +77,7 @@ def _deadlines_fit(at: _Places, service: Service) -> Iterator[Problem]:
         yield at.error(steps, what, why, f"progress_deadline: {longer} (in `strategy`)")
 
 
-def _placeholders_are_known(at: _Places, service: Service) -> Iterator[Problem]:
+def _placeholders_are_known(at: Places, service: Service) -> Iterator[Problem]:
     for number, word in enumerate(service.command):
         for name in re.findall(r"\{(\w+)\}", word):
             near = nearest(name, list(PLACEHOLDERS))
@@ -104,7 +87,7 @@ def _placeholders_are_known(at: _Places, service: Service) -> Iterator[Problem]:
                 yield at.error(("command", str(number)), what, f"what Bleen fills in is {known}", f'"{{{near}}}"')
 
 
-def _listens_where_it_must(at: _Places, service: Service) -> Iterator[Problem]:
+def _listens_where_it_must(at: Places, service: Service) -> Iterator[Problem]:
     """A program from a package index cannot know ``BLEEN_ADDRESS`` and ``BLEEN_PORT``; our own may read them."""
     if not isinstance(service.image, Pypi | Npm):
         return
@@ -117,7 +100,7 @@ def _listens_where_it_must(at: _Places, service: Service) -> Iterator[Problem]:
         yield at.warning(("command",), f"`command` does not say {words}", why, f"the option of {service.image.package} for it")
 
 
-def _secrets_are_references(at: _Places, service: Service) -> Iterator[Problem]:
+def _secrets_are_references(at: Places, service: Service) -> Iterator[Problem]:
     for name, value in service.env.items():
         if isinstance(value, str) and value and _SECRETIVE.search(name):
             what = f"`env.{name}` looks like a secret in plain text"
@@ -125,13 +108,13 @@ def _secrets_are_references(at: _Places, service: Service) -> Iterator[Problem]:
             yield at.warning(("env", name), what, why, f"{name}: {{secret: {name}}}")
 
 
-def _hosts_are_named_once(at: _Places, service: Service) -> Iterator[Problem]:
+def _hosts_are_named_once(at: Places, service: Service) -> Iterator[Problem]:
     for number, host in enumerate(service.hosts):
         if host in service.hosts[:number]:
             yield at.error(("hosts", str(number)), f"`{host}` is in `hosts` twice", "", "it once")
 
 
-_CHECKS: tuple[Callable[[_Places, Service], Iterator[Problem]], ...] = (
+_CHECKS: tuple[Sense, ...] = (
     _preview_fits,
     _approval_makes_sense,
     _durations_last,
@@ -140,6 +123,8 @@ _CHECKS: tuple[Callable[[_Places, Service], Iterator[Problem]], ...] = (
     _listens_where_it_must,
     _secrets_are_references,
     _hosts_are_named_once,
+    *WALK,
+    *PROOF,
 )
 
 
