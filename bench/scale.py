@@ -36,6 +36,8 @@ from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
+from bleen.providers.memory.metrics import MemoryMetrics
+from bleen.providers.memory.notices import MemoryNotices
 from bleen.settings import EngineAccess
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
@@ -65,7 +67,9 @@ class Estate:
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.gateway = MemoryGateway(self.gateways)
         self.ledger = MemoryLedger()
-        self.world = World(self.images, self.fleets, self.gateway, self.ledger, Yes(), (REGION,))
+        self.world = World(
+            self.images, self.fleets, self.gateway, self.ledger, Yes(), MemoryMetrics(), MemoryNotices(), (REGION,)
+        )
 
     async def release(self, service: str, version: str) -> Release:
         """Return a release of ``service``, made from an image of its own."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Settings(Value, frozen=True):
     """A Temporal cluster; empty: embedded."""
     database_url: str
     """A PostgreSQL server; empty: embedded."""
+    notify: tuple[str, ...] = ()
+    """The command that gets each notice as JSON on its standard input; empty: notices go to the controller's log."""
     engine: EngineAccess = EngineAccess()
     """How to reach the cluster of ``engine_address``."""
     engine_binary: str = ""
@@ -96,6 +99,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         token=environ.get("BLEEN_TOKEN", ""),
         engine_address=environ.get("BLEEN_ENGINE_ADDRESS", ""),
         database_url=environ.get("BLEEN_DATABASE_URL", ""),
+        notify=_command(environ, "BLEEN_NOTIFY"),
         engine=_engine_access(environ),
         engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
         prometheus_url=environ.get("BLEEN_PROMETHEUS_URL", ""),
@@ -112,6 +116,14 @@ def _engine_access(environ: Mapping[str, str]) -> EngineAccess:
         key=environ.get("BLEEN_ENGINE_TLS_KEY", ""),
         api_key=environ.get("BLEEN_ENGINE_API_KEY", ""),
     )
+
+
+def _command(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(environ.get(name, "")))
+    except ValueError as error:
+        why = str(error).lower()
+        raise InvalidInput(f"{name} is no command", why=why, next="close its quotes", where="environment") from error
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

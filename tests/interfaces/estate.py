@@ -17,6 +17,8 @@ from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
+from bleen.providers.memory.metrics import MemoryMetrics
+from bleen.providers.memory.notices import MemoryNotices
 from bleen.settings import read_settings
 from bleen.workflows.world import World
 from tests.interfaces.inline import InlineControl, ScriptedProber
@@ -35,7 +37,7 @@ class Estate:
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
-        world = World(self.images, self.fleets, self.gateway, self.ledger, ScriptedProber(), regions)
+        world = World(self.images, self.fleets, self.gateway, self.ledger, ScriptedProber(), MemoryMetrics(), MemoryNotices(), regions)
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,

@@ -19,12 +19,14 @@ from bleen.domain.image import Pypi
 from bleen.domain.ledger import Decided, Draft, Entry, Event, Query, Settled
 from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Outcome
-from bleen.domain.service import BlueGreen, Checks, Service
+from bleen.domain.service import BlueGreen, Checks, Service, Strategy
 from bleen.domain.traffic import Colour, Route
 from bleen.providers.memory.fleets import Behaviour, MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
+from bleen.providers.memory.metrics import MemoryMetrics
+from bleen.providers.memory.notices import MemoryNotices
 from bleen.workflows.control import Control
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, Started
 from bleen.workflows.starting import rollout_id
@@ -131,8 +133,18 @@ class Stage:
         self.prober = Prober(self.clock)
         self.memory = MemoryLedger(self.clock)
         self.ledger = SickLedger(self.memory)
+        self.metrics = MemoryMetrics(self.clock)
+        self.notices = MemoryNotices()
         self.world = World(
-            self.images, self.fleets, MemoryGateway(self.gateways), self.ledger, self.prober, ("local",), self.clock
+            self.images,
+            self.fleets,
+            MemoryGateway(self.gateways),
+            self.ledger,
+            self.prober,
+            self.metrics,
+            self.notices,
+            ("local",),
+            self.clock,
         )
 
     @asynccontextmanager
@@ -143,7 +155,7 @@ class Stage:
 
     # ---- what people do ----
 
-    def request(self, version: str, strategy: BlueGreen | None = None, *, instances: int = 2) -> DeployRequest:
+    def request(self, version: str, strategy: Strategy | None = None, *, instances: int = 2) -> DeployRequest:
         """Return the wish for ``version``."""
         spec = Service(
             service=self.service,
@@ -154,11 +166,11 @@ class Stage:
         )
         return DeployRequest(ENVIRONMENT, spec, Runtime(command=("hello",)), "/nowhere", "ada")
 
-    async def deploy(self, version: str, strategy: BlueGreen | None = None, *, instances: int = 2) -> DeployResult:
+    async def deploy(self, version: str, strategy: Strategy | None = None, *, instances: int = 2) -> DeployResult:
         """Ask for ``version``."""
         return await self.control.deploy(self.request(version, strategy, instances=instances))
 
-    async def deployed(self, version: str, strategy: BlueGreen | None = None) -> str:
+    async def deployed(self, version: str, strategy: Strategy | None = None) -> str:
         """Roll ``version`` out to its outcome; return the rollout's id."""
         started = await self.deploy(version, strategy)
         assert isinstance(started, Started), started

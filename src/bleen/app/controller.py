@@ -16,6 +16,8 @@ from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.views import Part, PlatformView
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.place import gateway_folder, places
+from bleen.providers.envoy.stats import EnvoyMetrics
+from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.postgres.embedded import database_url
@@ -43,6 +45,7 @@ class Controller:
         self.images = LocalImages(settings.path)
         self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
+        self.metrics = EnvoyMetrics(places(settings, settings.ports.gateway))
 
     @property
     def queue(self) -> str:
@@ -57,6 +60,8 @@ class Controller:
             gateway=self.gateway,
             ledger=self.ledger,
             prober=GatewayProber(self._url_of),
+            metrics=self.metrics,
+            notices=Hook(self.settings.notify),
             regions=self.settings.regions,
         )
 

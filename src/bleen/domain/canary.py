@@ -188,6 +188,15 @@ class Analysis(Value, frozen=True):
         float, Meta(gt=0, le=0.2, description="The share of good releases that may be rolled back by chance, over all time.")
     ] = 0.01
     misses: Annotated[float, Meta(gt=0, le=0.2, description="The share of too bad releases that may pass by chance.")] = 0.05
+    slack: Annotated[
+        float,
+        Meta(
+            ge=0.001,
+            le=100,
+            description="Percent of failures that a pass tolerates beyond the ratio: beside a release that never fails, no "
+            "number of requests would show less. Smaller is surer and takes longer: 0.1 takes about 5,000 requests.",
+        ),
+    ] = 0.1
     starting_step: Annotated[
         int,
         Meta(ge=1, le=1000, description="From this step on, counted from 1, the traffic may roll it back at any time."),

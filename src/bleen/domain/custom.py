@@ -10,7 +10,7 @@ from bleen.domain.codec import Value
 from bleen.domain.comparison import Comparison, Phase
 from bleen.domain.evidence import Tick
 from bleen.domain.signals import Sample
-from bleen.domain.tally import SLACK, Tally, margins, told
+from bleen.domain.tally import Tally, margins, told
 from bleen.domain.verdict import Reading
 
 STRIKES = 3
@@ -96,7 +96,7 @@ def read_events(
     if (comparison.phase is not Phase.BEFORE and not every) or (comparison.phase is not Phase.AFTER and not base_every):
         return read, tally
     tick = Tick((bad,), every, (base_bad,), base_every, (sample.at - read.began).total_seconds())
-    tolerated = margins(comparison.analysis, metric.ratio, comparison.phase, SLACK)
+    tolerated = margins(comparison.analysis, metric.ratio, comparison.phase)
     return begin, told(tally, tick, comparison.phase, tolerated)
 
 

@@ -20,7 +20,7 @@ from bleen.domain.custom import Custom
 from bleen.domain.edges import Edge, choose, since, tails
 from bleen.domain.evidence import Tick
 from bleen.domain.signals import Counters, Histogram, Sample
-from bleen.domain.tally import SLACK, Tally, margins, told
+from bleen.domain.tally import Tally, margins, told
 from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
 
 GAP = 10.0
@@ -178,17 +178,29 @@ def in_use(gate: Gate, comparison: Comparison) -> tuple[Weighed, ...]:
     weights = analysis.errors.weight + analysis.latency.weight + sum(m.weight for m in events)
     seen = Seen(comparison, weights or 1.0, gate.recent.requests, gate.recent.base_requests)
     every = (
-        Weighed("errors", gate.errors, analysis.errors.weight, margins(analysis, analysis.errors.ratio, phase, SLACK), seen),
+        Weighed(
+            "errors",
+            gate.errors,
+            analysis.errors.weight,
+            margins(analysis, analysis.errors.ratio, phase),
+            seen,
+        ),
         Weighed(
             "latency",
             gate.latency,
             analysis.latency.weight,
-            margins(analysis, analysis.latency.ratio, phase, 0.0),
+            margins(analysis, analysis.latency.ratio, phase, exact=True),
             seen,
             gate.edges,
         ),
         *(
-            Weighed(m.name, gate.events.get(m.name, Tally()), m.weight, margins(analysis, m.ratio, phase, SLACK), seen)
+            Weighed(
+                m.name,
+                gate.events.get(m.name, Tally()),
+                m.weight,
+                margins(analysis, m.ratio, phase),
+                seen,
+            )
             for m in events
         ),
     )
@@ -423,16 +435,17 @@ def _weighed(gate: Gate, comparison: Comparison, pending: Pending) -> Gate:
     canary, baseline, seconds = pending.canary, pending.baseline, pending.seconds
     errors = Tick((canary.failed,), canary.requests, (baseline.failed,), baseline.requests, seconds)
     latency = Tick(canary.slow, canary.answered, baseline.slow, baseline.answered, seconds)
-    analysis, evidence = comparison.analysis, comparison.phase is not Phase.BEFORE
+    analysis, phase = comparison.analysis, comparison.phase
+    counts, slow = phase is not Phase.BEFORE, gate.latency
+    if gate.edges:
+        slow = told(slow, latency, phase, margins(analysis, analysis.latency.ratio, phase, exact=True))
     return structs.replace(
         gate,
-        errors=told(gate.errors, errors, comparison.phase, margins(analysis, analysis.errors.ratio, comparison.phase, SLACK)),
-        latency=told(gate.latency, latency, comparison.phase, margins(analysis, analysis.latency.ratio, comparison.phase, 0.0))
-        if gate.edges
-        else gate.latency,
-        requests=gate.requests + canary.requests * evidence,
-        in_step=gate.in_step + canary.requests * evidence,
-        compared=gate.compared + baseline.requests * evidence,
+        errors=told(gate.errors, errors, phase, margins(analysis, analysis.errors.ratio, phase)),
+        latency=slow,
+        requests=gate.requests + canary.requests * counts,
+        in_step=gate.in_step + canary.requests * counts,
+        compared=gate.compared + baseline.requests * counts,
     )
 
 

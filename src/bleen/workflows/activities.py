@@ -2,29 +2,27 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity
 
 from bleen.domain.check import CheckResult
-from bleen.domain.decide import advance, decide
-from bleen.domain.decision import AskHuman, Launch, Measure, Retire, Shift, Wait
+from bleen.domain.decision import Launch, Measure, Retire, Shift
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
 from bleen.domain.listing import names, refuse_claimed, service_key
+from bleen.domain.notice import Notice
 from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.traffic import Colour
-from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject
-from bleen.workflows.pulse import INTERVAL, pulse
+from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject, Watched
+from bleen.workflows.pulse import pulse
+from bleen.workflows.watching import Watching
 from bleen.workflows.world import World
-
-QUICK, SLOW = 0.05, 2.0
-"""Seconds between two looks at the world: at first, and once nothing has changed for long."""
 
 
 class Activities:
@@ -148,21 +146,15 @@ class Activities:
         return tuple(results)
 
     @activity.defn
-    async def watch(self, order: Order) -> Observation:
-        """Return the first observation that changes the rollout or its decision.
+    async def notify(self, notice: Notice) -> None:
+        """Tell people."""
+        async with pulse():
+            await self._world.notices.tell(notice)
 
-        It looks often at first, when something is expected within seconds, and ever more rarely.
-        """
-        rollout, waited, pause = order.rollout, 0.0, QUICK
-        async with pulse(4 * INTERVAL):
-            while True:
-                await asyncio.sleep(_until(order, self._world.clock(), pause))
-                seen = await self._world.observe(rollout.environment, rollout.service)
-                later = advance(rollout, seen, seen.at)
-                if later != rollout or decide(later, seen, seen.at) != order.decision:
-                    return seen
-                waited += pause
-                pause = min(SLOW, max(QUICK, waited / 20))
+    @activity.defn
+    async def watch(self, order: Order) -> Watched:
+        """Return the first observation that changes the rollout or its decision, or what was measured in a while."""
+        return await Watching(self._world, order).run()
 
 
 def _draft_release(request: DeployRequest, image: Image, now: datetime) -> Release:
@@ -180,14 +172,6 @@ def _draft_release(request: DeployRequest, image: Image, now: datetime) -> Relea
 
 def _slots(rollout: Rollout, colour: Colour) -> list[Slot]:
     return [Slot(rollout.environment, region, rollout.service, colour) for region in rollout.regions]
-
-
-def _until(order: Order, now: datetime, pause: float) -> float:
-    """Return the pause, cut short by the moment that the decision itself names."""
-    until = order.decision.until if isinstance(order.decision, Wait | AskHuman) else None
-    if until is None or until <= now:
-        return pause
-    return min(pause, max(QUICK, (until - now) / timedelta(seconds=1)))
 
 
 async def _all(doing: Sequence[Coroutine[Any, Any, None]]) -> None:

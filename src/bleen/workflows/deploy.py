@@ -14,6 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error
     from bleen.workflows.messages import (
+        Adjusted,
+        AdjustRequest,
         DeployRequest,
         DeployResult,
         Refused,
@@ -50,7 +52,8 @@ class DeployWorkflow:
                 return begun
             scale = ScaleRequest(wanted.environment, wanted.service, wanted.size, wanted.by)
             resized = await workflow.execute_activity_method(Starting.resize, scale, **_PATIENT)
-            return Unchanged(release, resized if resized.before != resized.after else None)
+            adjusted = await _adjust(wanted) if workflow.patched("adjust") else Adjusted()
+            return Unchanged(release, resized if resized.before != resized.after else None, adjusted)
         except ActivityError as failure:
             return _refused(failure)
 
@@ -89,7 +92,14 @@ async def _begin(wanted: RolloutRequest, release: Release) -> DeployResult | Non
     joined = await workflow.execute_activity_method(Starting.begin, wanted, **_PATIENT)
     if joined is None:
         return None
-    return Unchanged(release, joined.resized) if joined.resized else Started(joined.rollout, release)
+    if joined.resized or joined.adjusted != Adjusted():
+        return Unchanged(release, joined.resized, joined.adjusted)
+    return Started(joined.rollout, release)
+
+
+async def _adjust(wanted: RolloutRequest) -> Adjusted:
+    request = AdjustRequest(wanted.environment, wanted.service, wanted.hosts, wanted.strategy, wanted.by)
+    return await workflow.execute_activity_method(Starting.adjust, request, **_PATIENT)
 
 
 def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:

@@ -1,11 +1,14 @@
 """Every input and result of every workflow, update and query, in one file."""
 
+from msgspec import structs
+
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
+from bleen.domain.gate import Gate
 from bleen.domain.image import Digest
 from bleen.domain.ledger import Draft
 from bleen.domain.release import Release, Runtime
-from bleen.domain.rollout import Outcome, Rollout
+from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.service import Service, Strategy
 
 
@@ -30,6 +33,16 @@ class RollbackRequest(Value, frozen=True):
     service: str
     by: str
     to: int | None = None
+
+
+class AdjustRequest(Value, frozen=True):
+    """Give the release that serves what a deployment says beside it."""
+
+    environment: str
+    service: str
+    hosts: tuple[str, ...]
+    strategy: Strategy
+    by: str
 
 
 class ScaleRequest(Value, frozen=True):
@@ -81,6 +94,21 @@ class Resized(Tagged, frozen=True):
     after: int
 
 
+class Renamed(Value, frozen=True):
+    """The release that serves answers to other host names, without a rollout."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class Adjusted(Value, frozen=True):
+    """What a deployment changed of a release that served already."""
+
+    renamed: Renamed | None = None
+    strategy: bool = False
+    """Whether the strategy is another one than before: it counts from the next release on."""
+
+
 class Steered(Tagged, frozen=True):
     """The rollout under way took it."""
 
@@ -92,7 +120,9 @@ class Unchanged(Tagged, frozen=True):
 
     release: Release
     resized: Resized | None = None
-    """The one thing that changed, if it did: its number of instances."""
+    """Its number of instances, if that changed."""
+    adjusted: Adjusted = Adjusted()
+    """What else changed."""
 
 
 class Joined(Value, frozen=True):
@@ -102,6 +132,8 @@ class Joined(Value, frozen=True):
     """The rollout that carries it out; empty while it waits for the one before it."""
     resized: Resized | None = None
     """Its release is promoted already, by the rollout that keeps the old fleet warm: that one takes over the size."""
+    adjusted: Adjusted = Adjusted()
+    """And the rest of what a deployment says beside its release."""
 
 
 class Refused(Tagged, frozen=True):
@@ -148,6 +180,8 @@ class Carried(Value, frozen=True):
     waiting: RolloutRequest | None = None
     outbox: tuple[Draft, ...] = ()
     """Entries that are not in the ledger yet."""
+    gate: Gate | None = None
+    """What the traffic has shown before."""
 
 
 class Order(Value, frozen=True):
@@ -157,6 +191,25 @@ class Order(Value, frozen=True):
     decision: Decision
     generation: int = 0
     """The ledger's sequence of the decision, which fences splits."""
+    gate: Gate | None = None
+    """What the traffic has shown before."""
+
+
+class Watched(Observation, frozen=True):
+    """What a watch saw last. An observation with one thing more, so that histories of older versions can be read."""
+
+    gate: Gate | None = None
+    """All evidence so far; None where nothing is measured."""
+
+    @classmethod
+    def of(cls, seen: Observation, gate: Gate | None) -> "Watched":
+        """Return ``seen`` with the evidence behind it."""
+        return cls(**structs.asdict(seen), gate=gate)
+
+    @property
+    def seen(self) -> Observation:
+        """The observation alone."""
+        return Observation(**{name: getattr(self, name) for name in Observation.__struct_fields__})
 
 
 class Subject(Value, frozen=True):

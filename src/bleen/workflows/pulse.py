@@ -1,7 +1,7 @@
 """Heartbeats: how the engine knows that a long activity lives, and how a long activity hears that it is cancelled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from temporalio import activity
@@ -11,16 +11,16 @@ INTERVAL = 1.0
 
 
 @asynccontextmanager
-async def pulse(interval: float = INTERVAL) -> AsyncIterator[None]:
-    """Heartbeat every ``interval`` seconds while the block runs."""
-    beating = asyncio.create_task(_beat(interval))
+async def pulse(interval: float = INTERVAL, details: Callable[[], object] | None = None) -> AsyncIterator[None]:
+    """Heartbeat every ``interval`` seconds while the block runs; ``details`` are what a next attempt finds."""
+    beating = asyncio.create_task(_beat(interval, details))
     try:
         yield
     finally:
         beating.cancel()
 
 
-async def _beat(interval: float) -> None:
+async def _beat(interval: float, details: Callable[[], object] | None) -> None:
     while True:
-        activity.heartbeat()
+        activity.heartbeat(*([details()] if details else []))
         await asyncio.sleep(interval)

@@ -16,27 +16,31 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from bleen.domain.command import Abort, Command, Scale, Supersede, accept
+    from bleen.domain.command import Abort, Command, Rename, Scale, Supersede, accept
     from bleen.domain.decide import advance, applied, decide, measured
     from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
     from bleen.domain.errors import BleenError, Conflict, NothingToDo, Permanent
     from bleen.domain.laws import check
-    from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Finished, Settled
+    from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Finished, Measured, Settled
+    from bleen.domain.notice import notice
     from bleen.domain.plan import serving_now
     from bleen.domain.refusal import refuse
     from bleen.domain.rollout import Observation, Promoted, Rollout
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error, to_failure_error
     from bleen.workflows.messages import (
+        Adjusted,
         Carried,
         Joined,
         Order,
         Progress,
+        Renamed,
         Resized,
         RolloutInput,
         RolloutRequest,
         RolloutResult,
         Subject,
+        Watched,
     )
     from bleen.workflows.outbox import Outbox
 
@@ -83,6 +87,7 @@ class RolloutWorkflow:
         self._decision = carried.decision if carried else None
         self._waiting = carried.waiting if carried else None
         self._outbox = Outbox(carried.number, carried.outbox) if carried else Outbox()
+        self._gate = carried.gate if carried else None
         self._seen: Observation | None = None
         self._latest: datetime | None = None
         self._refusal: BleenError | None = None
@@ -143,7 +148,7 @@ class RolloutWorkflow:
                 raise to_failure_error(self._refusal)
             return Joined(self._plan.id)
         if self._serves(request):
-            return Joined(self._plan.id, self._resized(request))
+            return self._kept(request)
         self._waiting = request
         if self._rollout is not None and not self._closed:
             self._take(Supersede(request.by, request.release))
@@ -161,21 +166,28 @@ class RolloutWorkflow:
         rollout = self._rollout
         if rollout is None or self._closed or rollout.outcome is not None or not self._means(request):
             return False
-        if rollout.size != request.size:
-            self._take(Scale(request.by, request.size))
+        self._adjust(request)
         return True
 
     def _serves(self, request: RolloutRequest) -> bool:
         """Return whether the release of ``request`` was promoted by this rollout, which only cleans up."""
         return self._rollout is not None and isinstance(self._rollout.outcome, Promoted) and self._means(request)
 
-    def _resized(self, request: RolloutRequest) -> Resized:
-        """Take over another size of the release that serves; NothingToDo where it has that one, or none can be taken."""
-        before = self._plan.size
-        if self._closed or before == request.size:
-            raise to_failure_error(NothingToDo(f"{self._plan.target.name} serves {request.service} already"))
-        self._take(Scale(request.by, request.size))
-        return Resized(request.release, before, request.size)
+    def _kept(self, request: RolloutRequest) -> Joined:
+        """Take over what ``request`` says beside its release; NothingToDo where it says nothing new, or it is too late."""
+        before = self._plan
+        if self._closed or (before.size, before.hosts, before.strategy) == (request.size, request.hosts, request.strategy):
+            raise to_failure_error(NothingToDo(f"{before.target.name} serves {request.service} already"))
+        self._adjust(request)
+        resized = Resized(request.release, before.size, request.size) if before.size != request.size else None
+        renamed = Renamed(before.hosts, request.hosts) if before.hosts != request.hosts else None
+        return Joined(before.id, resized, Adjusted(renamed, before.strategy != request.strategy))
+
+    def _adjust(self, request: RolloutRequest) -> None:
+        if self._plan.size != request.size:
+            self._take(Scale(request.by, request.size))
+        if self._plan.hosts != request.hosts:
+            self._take(Rename(request.by, request.hosts))
 
     def _take(self, command: Command) -> None:
         self._rollout = accept(self._plan, command, self._now())
@@ -221,14 +233,16 @@ class RolloutWorkflow:
             raise
 
     async def _act(self, decision: Decision, generation: int, seen: Observation) -> None:
-        order = Order(self._plan, decision, generation)
+        order = Order(self._plan, decision, generation, self._gate)
         match decision:
             case Wait() | AskHuman():
                 self._error, self._failures = "", 0
                 self._watching = True
-                self._seen = await self._unless_interrupted(
+                watched = await self._unless_interrupted(
                     workflow.start_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_WATCH)
                 )
+                if watched is not None:
+                    self._learn(watched)
             case Shift():
                 done = await workflow.execute_local_activity_method(Activities.shift, order, **_QUICK)
                 self._update(applied(self._plan, decision, done), seen)
@@ -252,6 +266,12 @@ class RolloutWorkflow:
             case _:
                 assert_never(decision)
 
+    def _learn(self, watched: Watched) -> None:
+        """Take what a watch saw; what it measured goes to the ledger."""
+        self._seen, self._gate = watched.seen, watched.gate or self._gate
+        if watched.assessment is not None and watched.assessment.requests:
+            self._outbox.add(self._plan.id, Measured(watched.assessment))
+
     async def _observe(self) -> Observation:
         subject = Subject(self._request.environment, self._request.service)
         return await workflow.execute_local_activity_method(Activities.observe, subject, **_QUICK)
@@ -265,7 +285,15 @@ class RolloutWorkflow:
             return await self._flush()
         sequence = await self._flush(self._outbox.draft(self._plan.id, Decided(decision, seen)))
         self._decision = decision
+        self._tell(decision)
         return sequence
+
+    def _tell(self, decision: Decision) -> None:
+        """Tell people what they should hear of. The rollout does not wait for them to be told."""
+        told = notice(self._plan, decision)
+        if told is not None and workflow.patched("notices"):
+            telling = workflow.start_activity_method(Activities.notify, told, retry_policy=_FEW, **_LONG)
+            telling.add_done_callback(_forget)
 
     async def _flush(self, *more: Draft) -> int:
         kept = self._outbox.pending
@@ -338,7 +366,7 @@ class RolloutWorkflow:
     async def _renew(self) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)
         outbox = self._outbox
-        carried = Carried(self._plan, self._decision, outbox.number, self._waiting, outbox.pending)
+        carried = Carried(self._plan, self._decision, outbox.number, self._waiting, outbox.pending, self._gate)
         workflow.continue_as_new(RolloutInput(self._request, carried))
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
+from msgspec import structs
 from temporalio import activity
 from temporalio.client import (
     Client,
@@ -17,13 +18,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from bleen.domain.errors import NothingToDo, Unreachable
 from bleen.domain.fleet import FleetOrder
-from bleen.domain.ledger import Draft, Entry, Query, RolloutStarted, Scaled
+from bleen.domain.ledger import Draft, Entry, HostsChanged, Query, RolloutStarted, Scaled
 from bleen.domain.plan import serving_now, trusted
 from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.views import standing
 from bleen.workflows.converter import domain_error
 from bleen.workflows.messages import (
+    Adjusted,
+    AdjustRequest,
     Joined,
+    Renamed,
     Resized,
     RollbackRequest,
     RolloutInput,
@@ -136,7 +140,7 @@ class Starting:
         return RolloutRequest(
             environment=request.environment,
             service=request.service,
-            hosts=last.hosts,
+            hosts=next((route.hosts for route in seen.routes if route is not None), last.hosts),
             release=earlier,
             strategy=last.strategy,
             size=size_for(earlier, last, seen),
@@ -144,7 +148,7 @@ class Starting:
             trusted=trusted(earlier, stands.previous, last.strategy.rollback_window),
         )
 
-    async def _past(self, request: RollbackRequest, kinds: tuple[str, ...]) -> Sequence[Entry]:
+    async def _past(self, request: RollbackRequest | AdjustRequest, kinds: tuple[str, ...]) -> Sequence[Entry]:
         query = Query(service=request.service, environment=request.environment, kinds=kinds, newest=True)
         return await self._world.ledger.read(query)
 
@@ -168,6 +172,31 @@ class Starting:
                 await world.fleets.launch(FleetOrder(fleet.slot, number, release.image, request.size, release.runtime))
         return Resized(number, before, request.size)
 
+    @activity.defn
+    async def adjust(self, request: AdjustRequest) -> Adjusted:
+        """Give what serves the host names of ``request``, outside any rollout."""
+        world, key = self._world, f"rename/{activity.info().workflow_id}"
+        past = await self._past(request, ("rollout-started",))
+        last = next((e.event.rollout for e in past if isinstance(e.event, RolloutStarted)), None)
+        another = last is not None and last.strategy != request.strategy
+        seen = await world.observe(request.environment, request.service)
+        has = next((route for route in seen.routes if route is not None), None)
+        if has is None:
+            raise _nothing_serves(request, seen)
+        entered = await self._entered(request, key)
+        if has.hosts == request.hosts and entered is None:
+            return Adjusted(strategy=another)
+        before = entered.before if entered else has.hosts
+        draft = Draft(key, request.environment, request.service, HostsChanged(before, request.hosts), by=request.by)
+        entry = await world.ledger.append(draft)
+        await world.gateway.set_route(structs.replace(has, hosts=request.hosts), entry.sequence)
+        return Adjusted(Renamed(before, request.hosts), another)
+
+    async def _entered(self, request: AdjustRequest, key: str) -> HostsChanged | None:
+        """Return the entry of an attempt that was cut off after it."""
+        past = await self._past(request, ("hosts-changed",))
+        return next((e.event for e in past if e.key == key and isinstance(e.event, HostsChanged)), None)
+
     async def _before(self, request: ScaleRequest, key: str) -> int:
         """Return the size that was there before an attempt that was cut off after its entry; 0 where none was."""
         query = Query(service=request.service, environment=request.environment, kinds=("scaled",), newest=True, limit=10)
@@ -186,7 +215,7 @@ def size_for(release: int, last: Rollout, seen: Observation) -> int:
     return max((f.size for f in seen.fleets if (f.slot.colour, f.release) == serving), default=last.size)
 
 
-def _nothing_serves(request: ScaleRequest, seen: Observation) -> Unreachable | NothingToDo:
+def _nothing_serves(request: ScaleRequest | AdjustRequest, seen: Observation) -> Unreachable | NothingToDo:
     service = request.service
     if not seen.hosts_answered or seen.silent or not seen.gateways:
         return Unreachable(f"what serves {service} is unknown now", why="a gateway or a machine is silent", next="bleen doctor")

@@ -113,7 +113,9 @@ def _activities(client: Client, world: World, task_queue: str) -> list[Callable[
         doing.carry_out,
         doing.run_checks,
         doing.watch,
+        doing.notify,
         starting.begin,
         starting.choose_release,
         starting.resize,
+        starting.adjust,
     ]

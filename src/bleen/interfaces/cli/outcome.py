@@ -61,16 +61,30 @@ def tell_size(session: Session, environment: str, service: str, result: ScaleRes
 
 
 def _unchanged(session: Session, environment: str, service: str, result: Unchanged) -> int:
-    release, resized = result.release, result.resized
-    named = f"{release.name} {release.version}".rstrip()
     if session.json:
         session.say_json({"environment": environment, "service": service, "result": result})
-    elif resized is not None:
-        session.say(f"{named} serves {service} already; it goes from {resized.before} to {counted(resized.after, 'instance')}")
-        session.say(f"watch it: bleen status {service} --watch")
-    else:
+        return 0
+    named = f"{result.release.name} {result.release.version}".rstrip()
+    changes = _changes(result)
+    if not changes:
         session.say(f"{named} serves {service} already: same image, same configuration, same number of instances")
+    for change in changes:
+        session.say(f"{named} serves {service} already; {change}")
+    if result.resized is not None:
+        session.say(f"watch it: bleen status {service} --watch")
     return 0
+
+
+def _changes(result: Unchanged) -> list[str]:
+    """Return what a deployment changed though the release serves already."""
+    found, renamed = [], result.adjusted.renamed
+    if result.resized is not None:
+        found.append(f"it goes from {result.resized.before} to {counted(result.resized.after, 'instance')}")
+    if renamed is not None:
+        found.append(f"it answers to {', '.join(renamed.after)} instead of {', '.join(renamed.before)} now")
+    if result.adjusted.strategy:
+        found.append("its new strategy counts from the next release on")
+    return found
 
 
 def _watch(session: Session, quest: Quest, line: str, result: RollbackResult, *, detach: bool, wanted: tuple[type, ...]) -> int:
