@@ -9,6 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bleen.domain.image import Directory
+from bleen.domain.service import Canary
 from bleen.interfaces.repository import load_service, runtime_of, services, validate_path
 from tests.interfaces.program import Program
 
@@ -24,9 +26,19 @@ def hello(*, wait: bool = True, **env: str) -> Program:
 def test_the_examples_have_no_problems() -> None:
     """Not even a warning; and each can be made into a release."""
     assert validate_path(EXAMPLES) == []
-    assert [path.parent.name for path in services(EXAMPLES)] == ["datasette", "hello"]
+    assert [path.parent.name for path in services(EXAMPLES)] == ["datasette", "greeter", "hello"]
     for path in services(EXAMPLES):
         assert runtime_of(load_service(path)).command
+
+
+def test_greeter_is_hello_as_a_canary() -> None:
+    """The same files make both; only what is said of them differs."""
+    greeter, hello = (load_service(EXAMPLES / "applications" / name) for name in ("greeter", "hello"))
+    assert isinstance(greeter.service.strategy, Canary)
+    assert isinstance(greeter.service.image, Directory)
+    assert isinstance(hello.service.image, Directory)
+    assert (greeter.folder / greeter.service.image.path).resolve() == (hello.folder / hello.service.image.path).resolve()
+    assert greeter.service.command == hello.service.command
 
 
 def test_no_lock_names_an_index() -> None:

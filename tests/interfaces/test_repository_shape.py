@@ -78,7 +78,7 @@ WRONG = {
         CANARY + "steps: [{type: mirror, percent: 5, methods: [get]}]}", 4, "cannot be `get`", "of HTTP", "GET"
     ),
     "a metric without its query": (
-        CANARY + "analysis: {metrics: [{type: events, name: x, bad: '', total: y}]}}", 4, "bad` is empty", "", "bad: jobs_failed"
+        CANARY + "analysis: {metrics: [{type: events, name: x, bad: '', total: y}]}}", 4, "bad` is empty", "", "jobs_failed"
     ),
     "infinity": (
         CANARY + "analysis: {metrics: [{type: number, name: x, max: .inf}]}}", 4, "max` is .inf", "must be a number", "max: 1"
