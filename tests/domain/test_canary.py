@@ -24,7 +24,7 @@ from bleen.domain.check import HttpCheck
 from bleen.domain.command import Advance, GoBack, Pause, Resume, Scale, Supersede, accept
 from bleen.domain.comparison import Phase, comparison
 from bleen.domain.decide import advance, decide
-from bleen.domain.decision import AskHuman, Decision, Done, Promote, Retire, Rollback, Shift, Wait
+from bleen.domain.decision import AskHuman, Decision, Done, Launch, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.duration import seconds
 from bleen.domain.errors import LawBroken
 from bleen.domain.fleet import InstanceState
@@ -383,6 +383,16 @@ def test_a_weight_waits_for_the_instances_of_its_share() -> None:
             shares.append((decision.route.split.green, world.fleets[Colour.GREEN].ready))
         world.tick()
     assert shares[:3] == [(2500, 1), (5000, 2), (10_000, 4)]
+
+
+def test_a_fleet_that_grows_is_left_to_grow_however_long_its_instances_take() -> None:
+    """Seen: the growth to full size and the size of the share gave orders in turn, for ever."""
+    world = World(verdict=GOOD).deployed(1, size=4)
+    rollout = arrive(world, world.begin(2, NORMAL, size=4), Analyse)
+    for _ in range(5):
+        rollout, _ = world.turn(rollout)
+    grown = [d.size for d in world.log if isinstance(d, Launch)]
+    assert grown == [1, 4]
 
 
 def test_a_canary_whose_instances_all_died_is_rolled_back_without_waiting_for_statistics() -> None:

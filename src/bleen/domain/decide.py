@@ -151,12 +151,12 @@ def _paused(rollout: Rollout, seen: Observation, now: datetime) -> Decision | No
 
 
 def _resized(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
-    """Fleets that are at full size follow a change of the number of instances."""
+    """Fleets that are not being started follow a change of the number of instances."""
     if rollout.retreat is not None:
         return None
     started = [step for step in rollout.steps[: rollout.step] if isinstance(step, StartFleet)]
     wanted = {rollout.stable_colour: rollout.stable_size}
-    if started:
+    if started and not isinstance(rollout.current, StartFleet):
         wanted[rollout.target_colour] = started[-1].size or rollout.size
     return _sized(seen, rollout, wanted)
 
