@@ -9,10 +9,11 @@ from aiohttp import web
 from msgspec import structs
 
 from bleen.domain.canary import Events, Metric, Number
+from bleen.domain.comparison import Comparison
 from bleen.domain.errors import Unreachable
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.release import Runtime
-from bleen.domain.signals import Sample
+from bleen.domain.signals import Load, Sample
 from bleen.domain.traffic import Colour
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.envoy.ports import free_port
@@ -294,3 +295,19 @@ async def test_what_was_asked_for_another_release_is_not_told(metrics: CustomMet
         return bool(sample.numbers)
 
     await until(told)
+
+
+async def test_loads_are_told_where_they_can_be_seen(golden: MemoryMetrics, fleets: MemoryFleets) -> None:
+    """Saturation is in the sample; without it, the rest is."""
+
+    async def seen(_: Comparison) -> tuple[Load, ...]:
+        return (Load(2, 1.5, 1 << 20),)
+
+    async def unseen(_: Comparison) -> tuple[Load, ...]:
+        raise Unreachable("the host agent did not answer")
+
+    for loads, told in ((seen, (Load(2, 1.5, 1 << 20),)), (unseen, ())):
+        metrics = CustomMetrics(golden, fleets, loads=loads)
+        sample = await metrics.read(a_comparison())
+        assert (sample.loads, len(sample.releases)) == (told, 2)
+        await metrics.close()

@@ -1,12 +1,14 @@
 """Golden signals and metrics of one's own, each from where it is."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from msgspec import structs
 
 from bleen.domain.canary import Events, Metric
 from bleen.domain.comparison import Comparison
 from bleen.domain.errors import BleenError, NotFound
-from bleen.domain.signals import Sample
+from bleen.domain.signals import Load, Sample
 from bleen.ports import Fleets, Metrics
 from bleen.providers.commands import PATIENCE as COMMAND_PATIENCE
 from bleen.providers.commands import CommandNumbers
@@ -19,6 +21,8 @@ PROMPT = 0.5
 STALE = 10.0
 """Seconds after which a value that nobody fetched is not told any more."""
 
+Loads = Callable[[Comparison], Awaitable[tuple[Load, ...]]]
+"""Returns what the instances of both releases use, as `local.loads.LocalLoads.read` does."""
 Key = tuple[str, str, int, int, str]
 
 
@@ -30,9 +34,16 @@ class CustomMetrics:
     """
 
     def __init__(
-        self, golden: Metrics, fleets: Fleets, prometheus_url: str = "", command_patience: float = COMMAND_PATIENCE
+        self,
+        golden: Metrics,
+        fleets: Fleets,
+        prometheus_url: str = "",
+        *,
+        loads: Loads | None = None,
+        command_patience: float = COMMAND_PATIENCE,
     ) -> None:
         self._golden = golden
+        self._loads = loads
         self._prometheus = Prometheus(prometheus_url) if prometheus_url else None
         self._queried = QueriedMetrics(self._prometheus) if self._prometheus else None
         self._pages = PageEvents(fleets)
@@ -51,10 +62,18 @@ class CustomMetrics:
     async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
         """Return the golden signals, and what is known of the custom metrics by then; Unreachable as ``golden``."""
         asked = {metric.name: self._ask(metric, comparison) for metric in custom}
-        sample = await self._golden.read(comparison)
+        sample, loads = await asyncio.gather(self._golden.read(comparison), self._load(comparison))
         if asked:
             await asyncio.wait(asked.values(), timeout=PROMPT)
-        return tell(sample, self._arrived(comparison, asked))
+        return structs.replace(tell(sample, self._arrived(comparison, asked)), loads=loads or sample.loads)
+
+    async def _load(self, comparison: Comparison) -> tuple[Load, ...]:
+        """Return what instances use; nothing where that cannot be seen, which no verdict needs."""
+        try:
+            async with asyncio.timeout(PROMPT):
+                return await self._loads(comparison) if self._loads else ()
+        except (BleenError, TimeoutError):
+            return ()
 
     def _ask(self, metric: Metric, comparison: Comparison) -> asyncio.Task[tuple[Found | BleenError, float]]:
         old = _now() - STALE
