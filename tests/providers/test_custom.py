@@ -256,9 +256,12 @@ class TestPages:
     async def test_an_instance_that_is_not_ready_is_not_asked(
         self, pages: Pages, fleets: MemoryFleets, metrics: CustomMetrics
     ) -> None:
-        """It has served nobody yet, and has no page to show."""
+        """It has served nobody yet, and whatever its page shows is none of the release's events."""
         fleets.behaviours["sha256:1"] = Behaviour(ready_after=None)
-        assert (await settled(metrics, JOBS)).failures == {}
+        pages.show(GREEN, 1, 10)
+        await pages.stop(GREEN_TOO)
+        sample = await settled(metrics, JOBS)
+        assert (of(sample, 2).custom, sample.failures) == ({"jobs": (0.0, 0.0)}, {})
 
     async def test_fleets_that_cannot_be_seen_are_a_failure(
         self, pages: Pages, fleets: MemoryFleets, metrics: CustomMetrics

@@ -1,6 +1,7 @@
 """What an Envoy counts, against requests that were really sent."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -105,6 +106,23 @@ class TestEveryRequestCountsOnce:
         counted = of(await metrics.read(a_comparison()), 2)
         assert broken.asked == [path] * attempts
         assert (counted.requests, counted.failed, counted.classes) == (1, 1, {"5xx": 1})
+
+    async def test_many_at_once_are_all_counted(self, traffic: "EnvoyTraffic", metrics: EnvoyMetrics) -> None:
+        """The counters are what the clients saw, to the last request, whatever split sent them where."""
+        statuses = [200, 201, 302, 404, 500, 503] * 40
+        async with aiohttp.ClientSession(headers={"host": "hello.localhost"}) as session:
+
+            async def ask(status: int) -> tuple[str, str]:
+                url = f"{traffic.world.url}/status/{status}"
+                async with session.get(url, allow_redirects=False) as answer:
+                    return answer.headers["x-bleen-release"], f"{answer.status // 100}xx"
+
+            seen = Counter(await asyncio.gather(*map(ask, statuses)))
+        sample = await read_until(metrics, lambda s: sum(each.latency.total for each in s.releases) == len(statuses))
+        for release in (1, 2):
+            classes = {name: count for (answered, name), count in seen.items() if answered == f"r{release}"}
+            assert of(sample, release).classes == classes and sum(classes.values()) > 0
+            assert of(sample, release).failed == classes["5xx"]
 
     async def test_a_retry_that_succeeds_is_one_success(self, world: World, broken: Misbehaving, metrics: EnvoyMetrics) -> None:
         """The client saw one answer, and it was good."""
