@@ -21,7 +21,9 @@ class Edge(Value, frozen=True):
 
 TAILS = (0.6, 0.4, 0.27, 0.18, 0.12, 0.08, 0.05, 0.033, 0.021, 0.013, 0.008, 0.005)
 """Shares of the baseline's requests beyond the edges: even in their logarithm, where faults of latency show."""
-MACHINES = 1.08
+MOST = 0.65
+"""Beyond an edge that more are beyond, no release can have 1.5 times as many."""
+MACHINES = 1.12
 """Machines differ: a canary this many times as slow at an edge is no worse than one, however alike the latencies are."""
 JITTER = 0.5
 """Milliseconds of difference that no user feels: a gateway's and a kernel's own."""
@@ -59,11 +61,11 @@ def choose(usual: Histogram, tolerated: float) -> tuple[Edge, ...]:
     chosen: dict[float, Edge] = {}
     for wanted in TAILS:
         near = min(curve, key=lambda point: abs(log(point[1] / wanted)), default=None)
-        if near is not None and wanted / 1.6 < near[1] < wanted * 1.6:
+        if near is not None and wanted / 1.6 < near[1] < min(wanted * 1.6, MOST):
             bound, tail = near
             slow_down = MACHINES * quantile(curve, min(tolerated * tail, 0.99)) / bound
             later = max(bound * slow_down, bound + JITTER, bound)
-            chosen[bound] = Edge(bound, _nearest(curve, later, bound), tail)
+            chosen[bound] = Edge(bound, _told(usual.edges, later, bound), tail)
     return tuple(chosen[bound] for bound in sorted(chosen))
 
 
@@ -76,6 +78,8 @@ def quantile(curve: Sequence[tuple[float, float]], tail: float) -> float:
     return curve[0][0] if tail > curve[0][1] else curve[-1][0]
 
 
-def _nearest(curve: Sequence[tuple[float, float]], wanted: float, least: float) -> float:
-    """Return the bound of a bucket that is nearest to ``wanted``, and at least ``least``."""
-    return min((bound for bound, _ in curve if bound >= least), key=lambda bound: abs(log(bound / wanted)))
+def _told(bounds: Sequence[float], wanted: float, least: float) -> float:
+    """Return the bound nearest to ``wanted``, from ``least`` on: between two nobody counts. Beyond the last, ``wanted``."""
+    if wanted > bounds[-1]:
+        return wanted
+    return min((bound for bound in bounds if bound >= least), key=lambda bound: abs(log(bound / wanted)))

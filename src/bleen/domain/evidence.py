@@ -17,20 +17,22 @@ from typing import NamedTuple
 
 from bleen.domain.codec import Value
 
-WORST = 100.0
+WORST = 40.0
 """The largest ratio that is looked for. A worse one is found by it just as fast."""
-GRID = 10
-"""Ratios that are looked for at once. Their mean costs ln(10) of evidence at most; fewer miss what lies between."""
+GRID = 6
+"""Ratios that are looked for at once. Their mean costs ln(6) of evidence at most; fewer miss what lies between."""
 MILDER = (1.2, 1.5, 2.0, 4.0, 20.0)
 """How many times better than the margin a release is tested to be before it is promoted."""
-LARGEST = 1e200
-"""Evidence beyond this says nothing more, and must not overflow."""
+LARGEST, MOST = 1e120, 400.0
+"""Evidence beyond this says nothing more, and must not overflow; and the ln of what one tick may add."""
+AT_ONCE = 0.9
+"""The part of all bets that is placed on a release being bad from its first request, as most bad ones are."""
 LATE = 600.0
-"""Seconds: half of the bets that a release goes bad later than at first are placed on this long."""
+"""Seconds by which half of the others are placed."""
 CLUMP = 3.0
 """Events that come together until the baseline has shown better: one broken connection fails several requests."""
-CLUMPS = 2.0
-"""So many events of the baseline weigh as much as that assumption."""
+CLUMPS = 0.5
+"""So many events of the baseline weigh as much as that assumption: two that come one by one refute most of it."""
 MEMORY = 900.0
 """Seconds after which what is usual of the baseline is forgotten to 1/e: it has its hours."""
 SURE = 2.0
@@ -69,12 +71,18 @@ class Usual(Value, frozen=True):
     """Sum over ticks of (bad events)^2 / exposure."""
 
     def dispersion(self, kind: int) -> float:
-        """Return variance / mean of the bad events of a tick, at least 1 (Pearson's statistic over its degrees of freedom)."""
+        """Return variance / mean of the bad events of a tick, at least 1: Pearson's statistic over its degrees of freedom.
+
+        Its own standard error is sqrt((2 + 1 / mean) / ticks). What chance explains is left out, for it would only cost time;
+        what it does not explain is taken with twice the error on top.
+        """
         bad = self.bad[kind] if self.bad else 0.0
         if bad <= 0 or self.ticks <= 0:
             return CLUMP
         found = (self.squares[kind] * self.of / bad - bad) / max(self.ticks - 1, 1.0)
-        return max(1.0, (bad * found + CLUMPS * CLUMP) / (bad + CLUMPS))
+        chance = sqrt((2 + self.ticks / bad) / self.ticks)
+        clear = found + SURE * chance if found > 1 + SURE * chance else 1.0
+        return (bad * clear + CLUMPS * CLUMP) / (bad + CLUMPS)
 
     def share(self, kind: int) -> float:
         """Return the share of bad events."""
@@ -116,7 +124,7 @@ class Evidence(Value, frozen=True):
     def worse(self) -> float:
         """The e-value against "at most ``r0`` times as bad": the mean over kinds and ratios, and what is not placed yet."""
         wealth = [w for kind in self.against for w in kind]
-        return _unplaced(self.seconds) + sum(wealth) / len(wealth) if wealth else 1.0
+        return (1 - 1 / GRID) * _unplaced(self.seconds) + sum(wealth) / len(wealth) if wealth else 1.0
 
     def worst(self) -> int:
         """Return the kind of bad event with the most evidence against the canary."""
@@ -190,30 +198,27 @@ def _wager(
     against = evidence.against or tuple((0.0,) * GRID for _ in kinds)
     good = evidence.good or tuple((0.0,) * len(MILDER) for _ in kinds)
     seconds = evidence.seconds + max(tick.seconds, 0.0)
-    placed = _unplaced(evidence.seconds) - _unplaced(seconds)
+    later = _unplaced(evidence.seconds) - _unplaced(seconds)
+    placed = (0.0 if evidence.seconds else 1.0 * (seconds > 0), *(later,) * (GRID - 1))
     new_against, new_good = [], []
     for kind in kinds:
         clump = usual.dispersion(kind)
         x, y = tick.canary[kind] / clump, tick.baseline[kind] / clump
-        new_against.append(
-            tuple(
-                min((w + placed) * exp(min(x * bet.bad + y * bet.baseline + bet.still / clump, 400.0)), LARGEST)
-                for w, bet in zip(against[kind], worse[kind], strict=True)
-            )
-        )
-        new_good.append(
-            tuple(g + x * bet.bad + y * bet.baseline + bet.still / clump for g, bet in zip(good[kind], fine[kind], strict=True))
-        )
+        grown = [exp(min(x * a + y * b + still / clump, MOST)) for a, b, still in worse[kind]]
+        new_against.append(tuple([min((w + n) * g, LARGEST) for w, n, g in zip(against[kind], placed, grown, strict=True)]))
+        told = [x * a + y * b + still / clump for a, b, still in fine[kind]]
+        new_good.append(tuple([g + t for g, t in zip(good[kind], told, strict=True)]))
     return Evidence(tuple(new_against), seconds, tuple(new_good))
 
 
 def _unplaced(seconds: float) -> float:
     """Return the part of the wealth that is kept for a release that goes bad later than ``seconds`` after it began.
 
-    Half is placed on the first tick, the other half over all time. A mixture over moments at which a release may turn is as
-    valid as each bet in it, and without it hours of good behaviour would have to be undone before a fault is seen.
+    Most is placed on the first tick, the rest over all time. A mixture over moments at which a release may turn is as
+    valid as each bet in it, and without it hours of good behaviour would have to be undone before a fault is seen. On the
+    mildest ratio all is placed at once: machines have their slow minutes, which a late bet on little would find.
     """
-    return 0.5 * LATE / (LATE + seconds) if seconds > 0 else 1.0
+    return (1 - AT_ONCE) * LATE / (LATE + seconds) if seconds > 0 else 1.0
 
 
 def _log_mean(logs: Sequence[float]) -> float:
