@@ -37,7 +37,22 @@ from bleen.domain.strategy import (
     Watch,
 )
 from bleen.domain.traffic import Cohort, CookieCohort, HeaderCohort, Route
+from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
 from bleen.domain.views import Evidence, GatewayFact
+
+_CHECKING = {
+    CheckTime.BEFORE: "check before traffic",
+    CheckTime.AMID: "check amid traffic",
+    CheckTime.AFTER: "check under traffic",
+}
+_CAUSES = {
+    Cause.BAKING: ("not yet", "it bakes"),
+    Cause.MORE_REQUESTS: ("not yet", "more requests are needed"),
+    Cause.NO_TRAFFIC: ("unknown", "there are no requests"),
+    Cause.METRICS_GONE: ("held", "nobody counts"),
+    Cause.SHARED_OUTAGE: ("held", "both releases fail"),
+    Cause.STABLE_SICK: ("held", "the stable release fails"),
+}
 
 
 def decision_words(decision: Decision) -> str:
@@ -82,9 +97,10 @@ def step_words(step: Step) -> str:
         case OpenPreview():
             return "open the preview"
         case RunChecks(when):
-            return "check before traffic" if when is CheckTime.BEFORE else "check under traffic"
-        case Judge(auto_after):
-            return f"ask a person (or {auto_after})" if auto_after else "ask a person"
+            return _CHECKING[when]
+        case Judge(auto_after, question):
+            asked = f"ask a person: {question}" if question else "ask a person"
+            return f"{asked} (or {auto_after})" if auto_after else asked
         case Stay(duration):
             return f"pause {duration}"
         case OpenCohort(cohort):
@@ -221,6 +237,64 @@ def event_words(event: Event) -> str:
         case Scaled(release, size, before):
             return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)
+
+
+def assessment_words(assessment: Assessment) -> list[str]:
+    """Return what the traffic has shown: a line for each metric, and the verdict in a sentence."""
+    return [*map(reading_words, assessment.readings), verdict_words(assessment)]
+
+
+def reading_words(reading: Reading) -> str:
+    """Return ``errors 5.2 % beside 0.11 %, evidence against it 3.1 of 4.6, for it 0.0 of 3.0``."""
+    name, new = reading.metric, figure(reading.canary, reading.unit)
+    if counts_strikes(reading):
+        return f"{name} {new}, out of bounds {reading.worse:.0f} times in a row of {reading.worse_at:.0f}"
+    old = figure(reading.baseline, reading.unit)
+    against, good = tally(reading.worse, reading.worse_at), tally(reading.fine, reading.fine_at)
+    return f"{name} {new} beside {old}, evidence against it {against}, for it {good}"
+
+
+def counts_strikes(reading: Reading) -> bool:
+    """Return whether a reading is a number within bounds: nothing is compared with it."""
+    return not reading.unit and reading.baseline is None
+
+
+def tally(evidence: float, enough: float) -> str:
+    """Return ``3.1 of 4.6``. Evidence for the contrary is none for this, so it begins at 0."""
+    return f"{max(evidence, 0.0):.1f} of {enough:.1f}"
+
+
+def figure(value: float | None, unit: str) -> str:
+    """Return ``0.11 %``, ``1,250 ms``; a dash where nothing is known."""
+    if value is None:
+        return "-"
+    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"
+    return f"{number} {unit}".rstrip()
+
+
+def verdict_words(assessment: Assessment) -> str:
+    """Return the verdict in a sentence, with what it still takes."""
+    match assessment.verdict:
+        case Pass(why):
+            return f"good: {why}"
+        case Fail(_, why):
+            return f"bad: {why}"
+        case Inconclusive(cause, why, requests, seconds):
+            pace = f", {lasting(seconds)} at {figure(assessment.rate, '')} a second" if requests and seconds else ""
+            return f"{_CAUSES[cause][0]}: {why}{pace}"
+    assert_never(assessment.verdict)
+
+
+def verdict_name(verdict: Verdict) -> str:
+    """Return a verdict in a few words that stay the same while the figures change."""
+    match verdict:
+        case Pass():
+            return "it is good"
+        case Fail(metric):
+            return f"too bad: {metric}"
+        case Inconclusive(cause):
+            return _CAUSES[cause][1]
+    assert_never(verdict)
 
 
 def evidence_words(evidence: Evidence) -> str:

@@ -12,6 +12,7 @@ from bleen.domain.traffic import GatewaySeen
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.views import ExplainedLine, Explanation, HistoryView, ServiceList, ServiceView, Urls
 from bleen.interfaces.words import event_words
+from bleen.ports import Ledger
 from bleen.workflows.messages import Progress
 
 _MANY = 10_000
@@ -67,7 +68,7 @@ async def explanation(providers: Providers, environment: str, service: str, numb
         rollout = (await history_view(providers, environment, service, 1)).rollouts[0].id
     else:
         rollout = f"{environment}/{service}/{number}"
-    entries = await providers.ledger.read(Query(rollout=rollout, limit=_MANY))
+    entries = await whole(providers.ledger, rollout)
     summaries = ledger_views.history(entries)
     if not summaries:
         raise NotFound(f"there is no rollout {rollout}", next=f"bleen history {service} lists them")
@@ -87,6 +88,16 @@ async def explanation(providers: Providers, environment: str, service: str, numb
         for line in ledger_views.explain(entries)
     )
     return Explanation(rollout=summaries[0], lines=lines)
+
+
+async def whole(ledger: Ledger, rollout: str, page: int = _MANY) -> Sequence[Entry]:
+    """Return every entry of ``rollout``, read ``page`` at a time: a canary that is measured for days has many."""
+    entries: list[Entry] = []
+    while True:
+        read = await ledger.read(Query(rollout=rollout, after=entries[-1].sequence if entries else 0, limit=page))
+        entries += read
+        if len(read) < page:
+            return entries
 
 
 def unknown_service(environment: str, service: str) -> NotFound:

@@ -11,8 +11,9 @@ from msgspec import structs
 from bleen.domain.check import CheckResult
 from bleen.domain.errors import NotFound, NothingToDo, Transient
 from bleen.domain.fleet import Fleet, Instance
-from bleen.domain.ledger import Checked
+from bleen.domain.ledger import Checked, Measured
 from bleen.domain.rollout import Outcome, Promoted, ReleaseRef
+from bleen.domain.verdict import Assessment
 from bleen.interfaces.cli.session import Session
 from bleen.interfaces.views import ServiceView, View
 
@@ -40,6 +41,8 @@ class Ending(View, frozen=True):
     failed_check: CheckResult | None = None
     crashed: Instance | None = None
     """The instance of the new release that ended last, with its last words."""
+    assessment: Assessment | None = None
+    """What its traffic had shown last; None where it was not measured."""
 
 
 @dataclass
@@ -77,7 +80,7 @@ def follow(session: Session, client: "Client", quest: Quest) -> Ending:
                 _check_turn(client, view, quest)
             show(view)
             if ending is not None:
-                return structs.replace(ending, failed_check=_failed_check(client, ending.rollout))
+                return _complete(client, ending)
     raise AssertionError("unreachable: views never end")
 
 
@@ -136,11 +139,15 @@ def _check_turn(client: "Client", view: ServiceView, quest: Quest) -> None:
         raise NothingToDo(f"{name} of {quest.service} is not rolled out", why=why, next=history)
 
 
-def _failed_check(client: "Client", rollout: str) -> CheckResult | None:
-    """Return the check that failed last, by the ledger: a rollout can end between two looks."""
-    events = [line.event for line in client.explain(rollout).lines]
+def _complete(client: "Client", ending: Ending) -> Ending:
+    """Add the check that failed last and what was measured last, by the ledger: a rollout can end between two looks."""
+    events = [line.event for line in client.explain(ending.rollout).lines]
     results = [r for event in events if isinstance(event, Checked) for r in event.results]
-    return next((r for r in reversed(results) if not r.passed), None)
+    return structs.replace(
+        ending,
+        failed_check=next((r for r in reversed(results) if not r.passed), None),
+        assessment=next((event.assessment for event in reversed(events) if isinstance(event, Measured)), None),
+    )
 
 
 def _meant(quest: Quest, rollout: str, release: int) -> bool:

@@ -4,10 +4,11 @@ from typing import assert_never
 
 from bleen.domain.rollout import Aborted, Failed, Promoted, ReleaseRef, RolledBack, Superseded
 from bleen.domain.told import named
+from bleen.domain.verdict import Pass
 from bleen.interfaces.cli.follow import Ending, Quest, follow
 from bleen.interfaces.cli.session import DETACHED, Session
 from bleen.interfaces.views import Returning, RollbackResult
-from bleen.interfaces.words import counted, course_words, lasting, outcome_words
+from bleen.interfaces.words import counted, course_words, lasting, outcome_words, reading_words
 from bleen.workflows.messages import Refused, Resized, ScaleResult, Started, Steered, Unchanged
 
 
@@ -148,6 +149,9 @@ def _past(ending: Ending) -> str:
 def _evidence(session: Session, ending: Ending) -> None:
     if ending.failed_check is not None:
         session.say(f" check: {ending.failed_check.name}: {ending.failed_check.detail}", " " * 8)
+    if ending.assessment is not None and not isinstance(ending.assessment.verdict, Pass):
+        for reading in ending.assessment.readings:
+            session.say(f"traffic {reading_words(reading)}", " " * 8)
     if ending.crashed is not None:
         session.say(f" crash: {ending.crashed.name}: {ending.crashed.last_exit}", " " * 8)
         for line in ending.crashed.last_words.splitlines()[-5:]:

@@ -8,8 +8,14 @@ from bleen.interfaces.cli.options import Context, Environment, Json, ServiceName
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bleen.domain.ledger import Measured
     from bleen.domain.views import RolloutSummary
     from bleen.interfaces.views import ExplainedLine, Explanation
+
+_SPARSE = 30.0
+"""Seconds between two measurements that say the same."""
 
 
 def register(app: typer.Typer) -> None:
@@ -95,17 +101,47 @@ def _print(session: Session, found: "Explanation") -> None:
     source = f"{summary.origin.name} -> " if summary.origin else ""
     outcome = outcome_words(summary.outcome) if summary.outcome else "under way"
     session.say(f"{summary.id}  {source}{summary.target.name} {summary.target.version}  by {summary.by}: {outcome}", "  ")
-    for line in found.lines:
+    for line in thinned(found.lines):
         _print_line(session, line)
 
 
+def thinned(lines: "Sequence[ExplainedLine]") -> "list[ExplainedLine]":
+    """Return ``lines`` with few of their measurements: the first, each that says something else, then ever fewer, the last."""
+    from bleen.domain.ledger import Measured
+
+    measured = [line for line in lines if isinstance(line.event, Measured)]
+    kept, said, began, shown = [], "", 0.0, 0.0
+    for line in lines:
+        if not isinstance(line.event, Measured):
+            kept.append(line)
+            continue
+        saying = _saying(line.event)
+        if saying != said:
+            said, began, shown = saying, line.after, line.after
+        elif line is not measured[-1] and line.after - shown < max(_SPARSE, (line.after - began) / 2):
+            continue
+        else:
+            shown = line.after
+        kept.append(line)
+    return kept
+
+
+def _saying(event: "Measured") -> str:
+    from bleen.interfaces.words import verdict_name
+
+    return f"{event.assessment.step} {verdict_name(event.assessment.verdict)}"
+
+
 def _print_line(session: Session, line: "ExplainedLine") -> None:
-    from bleen.domain.ledger import Checked
-    from bleen.interfaces.words import evidence_words
+    from bleen.domain.ledger import Checked, Measured
+    from bleen.interfaces.words import assessment_words, evidence_words
 
     by = f" (by {line.by})" if line.kind != "rollout-started" and line.by and _asked(line) else ""
     session.say(f"{line.after:>8.1f}s  {line.what}{by}", " " * 11)
-    if line.why:
+    if isinstance(line.event, Measured):
+        for words in assessment_words(line.event.assessment):
+            session.say(f"{'':>10} {words}", " " * 13)
+    elif line.why:
         session.say(f"{'why':>10} {line.why}", " " * 11)
     if line.evidence is not None:
         session.say(f"{'seen':>10} {evidence_words(line.evidence)}", " " * 11)

@@ -5,22 +5,45 @@ Lines of styled text, for a live view and for a plain one alike. None is longer 
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from bleen.domain.canary import Unsure
+from bleen.domain.comparison import comparison
 from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.fleet import Fleet, Instance, InstanceState
 from bleen.domain.rollout import Promoted, Rollout
-from bleen.domain.strategy import KeepWarm, OpenPreview, SetWeight, StartFleet
+from bleen.domain.service import Canary
+from bleen.domain.strategy import Analyse, Judge, KeepWarm, OpenCohort, OpenPreview, SetMirror, SetWeight, StartFleet, Stay
 from bleen.domain.traffic import WHOLE, Colour, GatewaySeen
+from bleen.domain.trouble import deadline
+from bleen.domain.verdict import HOLDING, Fail, Inconclusive, Pass, Reading
 from bleen.interfaces.views import ServiceView
-from bleen.interfaces.words import ago, decision_words, instance_words, lasting, outcome_words, step_words
+from bleen.interfaces.words import (
+    ago,
+    counted,
+    counts_strikes,
+    decision_words,
+    figure,
+    instance_words,
+    lasting,
+    outcome_words,
+    step_words,
+    tally,
+    verdict_name,
+    verdict_words,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _BAR = 20
+_GAUGE, _METRIC, _EVIDENCE = 6, 14, 18
+"""Widths of a bar of evidence, of a metric's name, and of a bar with its numbers."""
+_SENTENCE = 74
+_VERDICTS: dict[type, str] = {Pass: "green", Fail: "red", Inconclusive: "yellow"}
 _STATES = {"serving": "green", "changing": "yellow", "degraded": "yellow", "down": "red", "unknown": "red"}
 _INSTANCE = {
     InstanceState.READY: "green",
@@ -66,9 +89,13 @@ def rollout_lines(view: ServiceView, *, compact: bool = False) -> list[Text]:
     lines = [_rollout_head(rollout, view.at)]
     if compact:
         lines += [_fleet_line(view, fleet) for fleet in view.fleets]
-    lines.append(_steps_line(rollout) if compact else Text())
-    if not compact:
-        lines = lines[:-1] + [_step_line(rollout, i, view.at) for i in range(len(rollout.steps))]
+    if compact:
+        lines += [_steps_line(rollout), *measured_lines(rollout)]
+    else:
+        for index in range(len(rollout.steps)):
+            lines.append(_step_line(rollout, index, view.at))
+            lines += measured_lines(rollout) if index == rollout.step else []
+        lines += measured_lines(rollout) if rollout.current is None else []
     return [*lines, *_why_lines(view)]
 
 
@@ -82,7 +109,9 @@ def progress_line(view: ServiceView, rollout: str) -> str:
     step = step_words(progress.rollout.current) if progress.rollout.current else "done"
     fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
     trouble = f"; {progress.error}" if progress.error else ""
-    return f"{step}: {fleets}{trouble}"
+    assessment = progress.rollout.assessment
+    shown = f" ({verdict_name(assessment.verdict)})" if assessment and comparison(progress.rollout) else ""
+    return f"{step}{shown}: {fleets}{trouble}"
 
 
 def weights(view: ServiceView, fleet: Fleet) -> str:
@@ -195,11 +224,70 @@ def time_left(rollout: Rollout, now: datetime) -> str:
         return f"paused by {rollout.paused_by}, {ago(rollout.paused_since, now)}"
     spent = now - rollout.since
     match rollout.current:
-        case StartFleet() | OpenPreview() | SetWeight():
+        case StartFleet() | OpenPreview() | SetWeight() | OpenCohort() | SetMirror():
             return f"{_left(rollout.strategy.progress_deadline, spent)} until it is rolled back"
+        case Analyse():
+            return _left_to_measure(rollout, rollout.current, now)
+        case Stay(duration):
+            return f"{_left(duration, spent)} until it goes on"
+        case Judge(auto_after=after) if after is not None:
+            return f"{_left(after, spent)} until it goes on by itself"
+        case Judge(within=within) if within is not None:
+            return f"{_left(within, spent)} to answer, then it is rolled back"
+        case Judge() if isinstance(rollout.strategy, Canary):
+            return f"{_left(rollout.strategy.patience, spent)} until it counts as abandoned"
         case KeepWarm(duration) if rollout.retreat is None:
             return f"{_left(duration, spent)} of instant rollback left"
     return ""
+
+
+def _left_to_measure(rollout: Rollout, step: Analyse, now: datetime) -> str:
+    """Time in which nothing could be learned does not count, and the clock stands still while that lasts."""
+    assessment = rollout.assessment if rollout.assessment and rollout.assessment.step == rollout.step else None
+    if assessment and isinstance(assessment.verdict, Inconclusive) and assessment.verdict.cause in HOLDING:
+        return f"the clock stands still, for {lasting(assessment.held)} by now"
+    left = deadline(rollout, step) - now
+    if left <= timedelta() and step.otherwise is Unsure.ASK and isinstance(rollout.strategy, Canary):
+        return f"{_left(rollout.strategy.patience, -left)} until it counts as abandoned"
+    then = "a person is asked" if step.otherwise is Unsure.ASK else "it is rolled back"
+    given_back = f", {lasting(assessment.held)} given back" if assessment and assessment.held else ""
+    return f"{lasting(left)} until {then}{given_back}"
+
+
+def measured_lines(rollout: Rollout) -> list[Text]:
+    """Return what the traffic has shown of a release that is being measured: a small table, and the verdict."""
+    assessment, stable = rollout.assessment, rollout.stable
+    if assessment is None or stable is None or comparison(rollout) is None:
+        return []
+    lines = []
+    if assessment.readings:
+        heads = f"{rollout.target.name:>9}{stable.name:>9}  {'against it':<{_EVIDENCE}}  for it"
+        lines.append(Text(f"      {'':<{_METRIC}}{heads}", style="dim"))
+    lines += [_reading_line(reading) for reading in assessment.readings]
+    counts = f"{counted(assessment.requests, 'request')} to {rollout.target.name}, {assessment.compared:,} to {stable.name}"
+    lines.append(Text(f"      {counts}, {figure(assessment.rate, '')} a second of late", style="dim"))
+    style = _VERDICTS[type(assessment.verdict)]
+    lines += [Text(f"      {part}", style=style) for part in wrap(verdict_words(assessment), _SENTENCE)]
+    return lines
+
+
+def _reading_line(reading: Reading) -> Text:
+    name = reading.metric if len(reading.metric) < _METRIC else reading.metric[: _METRIC - 2] + "…"
+    line = Text(f"      {name:<{_METRIC}}{figure(reading.canary, reading.unit):>9}")
+    line.append(f"{figure(reading.baseline, reading.unit):>9}  ", style="dim")
+    line.append_text(_evidence(reading.worse, reading.worse_at, "red"))
+    if not counts_strikes(reading):
+        line.append("  ")
+        line.append_text(_evidence(reading.fine, reading.fine_at, "green"))
+    return line
+
+
+def _evidence(has: float, enough: float, style: str) -> Text:
+    """Return how much of the evidence that is enough is there: ``███░░░ 2.3 of 4.6``."""
+    filled = int(_GAUGE * min(max(has / enough if enough > 0 else 1.0, 0.0), 1.0))
+    line = Text.assemble(("█" * filled, style), ("░" * (_GAUGE - filled), "dim"), f" {tally(has, enough)}")
+    line.pad_right(max(_EVIDENCE - len(line.plain), 0))
+    return line
 
 
 def _left(limit: timedelta, spent: timedelta) -> str:
