@@ -12,7 +12,8 @@ What Envoy 1.40 counts per cluster, as tests/providers/envoy/test_stats.py sees 
 - Histograms hold two significant digits, in whole ms rounded down, and are merged each second (`stats_flush_interval`): they
   lag behind the counters by a second at most. Requests that no instance answered are in no histogram.
 - When a cluster changes (an instance comes or goes), the classes and the histogram begin anew at zero once the old one is
-  gone; the rest goes on. An `Odometer` adds them up.
+  gone; the rest goes on. An `Odometer` adds them up. What was answered between the last reading and the change is lost, the
+  good and the bad: read each second at 300 requests a second, a change cost 0.25 s of requests and 0.5 s of latencies.
 """
 
 from collections.abc import Mapping, Sequence
