@@ -264,9 +264,14 @@ def test_few_buckets_suffice() -> None:
 
 
 def test_nothing_gives_no_edges() -> None:
-    """No latencies, or all in one bucket: no edge."""
+    """Without latencies there is no edge."""
     assert choose(Histogram(), 1.5) == ()
-    assert choose(Histogram((10.0,), (500,)), 1.5) == ()
+
+
+def test_latencies_in_one_bucket_have_its_bound_for_an_edge() -> None:
+    """Buckets that are too coarse for a fast service: what leaves the first one is slow."""
+    (edge,) = choose(Histogram((10.0, 100.0), (500, 0)), 1.5)
+    assert edge.baseline == 10.0 and 10.0 < edge.canary < 100.0
 
 
 @settings(max_examples=30)

@@ -314,6 +314,34 @@ def test_a_service_without_requests_is_judged_by_its_events() -> None:
     assert isinstance(verdict, Fail) and verdict.metric == "jobs"
 
 
+def test_a_service_without_requests_passes_by_its_events() -> None:
+    """A queue worker whose jobs fail as they always do is promoted, though no request was ever counted."""
+    off = Tolerance(weight=0.0)
+    road = quick(errors=off, latency=off, metrics=(JOBS,))
+    road.stable.custom = {"jobs": (0.0, 0.0)}
+    road.look(0)
+    for n in range(1, 400):
+        road.stable.custom = {"jobs": (n // 5, n * 50.0)}
+        road.new.custom = {"jobs": (n // 5, n * 50.0)}
+        if isinstance(road.look().verdict, Pass):
+            break
+    assert isinstance(road.assessment.verdict, Pass)
+
+
+def test_latencies_in_one_bucket_do_not_keep_a_release_from_passing() -> None:
+    """Everything is faster than the first bound: the release is promoted; half of its requests beyond it fail it."""
+    for slow, wanted in ((0.0, Pass), (0.5, Fail)):
+        road = quick()
+        road.look(0)
+        for second in range(600):
+            if second > 5:
+                road.new.met(50, 0, (9.5,) * round(50 * (1 - slow)) + (95.0,) * round(50 * slow))
+            road.stable.met(450, 0, (9.5,) * 450)
+            if isinstance(road.look().verdict, wanted):
+                break
+        assert isinstance(road.assessment.verdict, wanted)
+
+
 # ---- laws ----
 
 

@@ -14,6 +14,8 @@ PROMOTING = (0.012, 0.25)
 
 LEANS = 2.0
 """An e-value against the canary from which it is not promoted: it may be on its way to be rolled back."""
+UNTIMED = 100.0
+"""Requests that are said to be missing while no edge is chosen yet; it takes some hundred of the baseline."""
 PRIOR = 2.0
 """Bad events that what is expected of a canary rests on, before it has its own."""
 
@@ -48,11 +50,17 @@ class Weighed(NamedTuple):
         return -log(self.seen.comparison.analysis.misses)
 
     @property
+    def asks_for_requests(self) -> bool:
+        """Whether it counts requests, and not events of the service's own."""
+        return self.name in ("errors", "latency")
+
+    @property
     def kinds(self) -> list[int]:
         """The kinds of bad event that a promotion asks for."""
         if self.edges is None:
             return [0]
-        return [n for n, edge in enumerate(self.edges) if PROMOTING[0] <= edge.tail <= PROMOTING[1]]
+        told = [n for n, edge in enumerate(self.edges) if PROMOTING[0] <= edge.tail <= PROMOTING[1]]
+        return told or list(range(len(self.edges)))
 
     @property
     def fine(self) -> float:
@@ -67,6 +75,8 @@ class Weighed(NamedTuple):
 
     def missing(self) -> float | None:
         """Return how many requests to the canary are still needed; None where it leans the other way."""
+        if self.edges == ():
+            return UNTIMED
         needs = [self._missing(kind) for kind in self.kinds]
         if self.tally.evidence.worse >= LEANS or any(need is None for need in needs):
             return None
@@ -129,7 +139,7 @@ class Weighed(NamedTuple):
         return f"{seen}: more than {self.margins.worse:g} times as many ({self._counts(alone)})"
 
     def _counts(self, alone: bool) -> str:
-        what = "requests" if self.name in ("errors", "latency") else "events"
+        what = "requests" if self.asks_for_requests else "events"
         both = f"{self.tally.of:,.0f}" + ("" if alone else f" and {self.tally.base_of:,.0f}")
         return f"{both} {what} of late"
 

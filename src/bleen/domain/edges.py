@@ -53,7 +53,8 @@ def choose(usual: Histogram, tolerated: float) -> tuple[Edge, ...]:
     """Return the edges at which latencies are compared, ascending: quantiles of ``usual``, the baseline's own latencies.
 
     At an edge ``tolerated`` times as many slow requests are tolerated. Where latencies are so alike that a slow-down of less
-    than `MACHINES` makes that many, the canary's are counted beyond a later edge: it is the difference of two machines.
+    than `MACHINES` makes that many, the canary's are counted beyond a later edge: it is the difference of two machines. Where
+    one bucket holds them all, its bound is the only edge.
     """
     total = usual.total
     slower = zip(usual.edges, tails(usual, usual.edges), strict=True)
@@ -66,6 +67,9 @@ def choose(usual: Histogram, tolerated: float) -> tuple[Edge, ...]:
             slow_down = MACHINES * quantile(curve, min(tolerated * tail, 0.99)) / bound
             later = max(bound * slow_down, bound + JITTER, bound)
             chosen[bound] = Edge(bound, _told(usual.edges, later, bound), tail)
+    if not chosen and total:
+        last = usual.quantile(1.0) or usual.edges[-1]
+        return (Edge(last, max(MACHINES * last, last + JITTER), usual.slower(last) / total),)
     return tuple(chosen[bound] for bound in sorted(chosen))
 
 

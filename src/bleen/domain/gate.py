@@ -11,13 +11,14 @@ from math import ceil, exp
 
 from msgspec import structs
 
-from bleen.domain import custom
+from bleen.domain import counted, custom
 from bleen.domain.appraisal import Seen, Weighed
 from bleen.domain.canary import Events, Metric, Number
 from bleen.domain.codec import Value
 from bleen.domain.comparison import Comparison, Phase
+from bleen.domain.counted import Counted, Pending
 from bleen.domain.custom import Custom
-from bleen.domain.edges import Edge, choose, since, tails
+from bleen.domain.edges import Edge, choose, since
 from bleen.domain.evidence import Tick
 from bleen.domain.signals import Counters, Histogram, Sample
 from bleen.domain.tally import Tally, margins, told
@@ -39,25 +40,6 @@ LEAST = 100
 """Requests to the canary before any pass: fewer would miss one failure in twenty more often than once in a hundred times."""
 PLENTY = 3000
 """As many, where there is time: before the canary has traffic."""
-
-
-class Counted(Value, frozen=True):
-    """What one release met: since its counters began, or between two samples."""
-
-    requests: int = 0
-    failed: int = 0
-    answered: int = 0
-    """Answers with a latency."""
-    slow: tuple[int, ...] = ()
-    """Of those, for each edge, the slower ones."""
-
-
-class Pending(Value, frozen=True):
-    """A tick that is not over: it ends once both releases had a request, however rare they are."""
-
-    canary: Counted = Counted()
-    baseline: Counted = Counted()
-    seconds: float = 0.0
 
 
 class Recent(Value, frozen=True):
@@ -189,7 +171,7 @@ def in_use(gate: Gate, comparison: Comparison) -> tuple[Weighed, ...]:
             "latency",
             gate.latency,
             analysis.latency.weight,
-            margins(analysis, analysis.latency.ratio, phase, exact=True),
+            margins(analysis, analysis.latency.ratio, phase),
             seen,
             gate.edges,
         ),
@@ -274,7 +256,8 @@ def _idle(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: d
 def _more(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: datetime) -> Verdict | None:
     """Say how many requests the evidence for the canary still takes."""
     doubtful = [m for m in metrics if not m.content]
-    least = max(comparison.requests or 0, LEAST) - gate.in_step
+    asked = any(metric.asks_for_requests for metric in metrics)
+    least = max(comparison.requests or 0, LEAST if asked else 0) - gate.in_step
     needs = [m.missing() for m in doubtful]
     if not doubtful and least <= 0:
         return None
@@ -308,11 +291,15 @@ def _traffic(gate: Gate, comparison: Comparison, sample: Sample, age: float | No
     """Count the requests since the last sample, ``age`` seconds ago; None where the two cannot be subtracted."""
     canary, baseline = sample.of(comparison.canary), sample.of(comparison.baseline)
     gate = _with_edges(gate, comparison, baseline, age is None)
-    now = (_counted(canary, [e.canary for e in gate.edges]), _counted(baseline, [e.baseline for e in gate.edges]))
-    new = (_difference(gate.canary, now[0]), _difference(gate.baseline, now[1])) if age is not None else (None, None)
+    now = (counted.told(canary, [e.canary for e in gate.edges]), counted.told(baseline, [e.baseline for e in gate.edges]))
+    new = (
+        (counted.difference(gate.canary, now[0]), counted.difference(gate.baseline, now[1]))
+        if age is not None
+        else (None, None)
+    )
     gate = _arrived(gate, now[0], sample.at)
     anew = gate.sampled is None or sample.epoch != gate.epoch
-    marks = (_mark(gate.canary, canary, now[0], anew), _mark(gate.baseline, baseline, now[1], anew))
+    marks = (counted.mark(gate.canary, canary, now[0], anew), counted.mark(gate.baseline, baseline, now[1], anew))
     if age is not None and new[0] is not None and new[1] is not None:
         gate = _happened(gate, comparison, sample.at, Pending(new[0], new[1], age))
     return structs.replace(gate, canary=marks[0], baseline=marks[1])
@@ -331,35 +318,6 @@ def _with_edges(gate: Gate, comparison: Comparison, baseline: Counters | None, f
     return structs.replace(gate, edges=edges, first=None if edges else baseline.latency)
 
 
-def _counted(counters: Counters | None, edges: Sequence[float]) -> Counted:
-    """Return ``counters`` as they stand; a release that never met a request has counted none."""
-    if counters is None:
-        return Counted(slow=(0,) * len(edges))
-    slow = tails(counters.latency, edges)
-    return Counted(counters.requests, counters.failed, counters.latency.total, slow)
-
-
-def _mark(before: Counted | None, told: Counters | None, now: Counted, anew: bool) -> Counted | None:
-    """Return what the next sample is subtracted from; ``anew`` where the counters have just begun.
-
-    A release that was told and is not any more has unknown counters: were they taken for none, all its past would be counted
-    again when it comes back.
-    """
-    vanished = told is None and not anew and (before is None or before.requests > 0)
-    return None if vanished else now
-
-
-def _difference(before: Counted | None, now: Counted) -> Counted | None:
-    """Return what happened between two samples; None where the counters began anew."""
-    if before is None or now.requests < before.requests or now.failed < before.failed or now.answered < before.answered:
-        return None
-    requests, failed = now.requests - before.requests, now.failed - before.failed
-    if len(before.slow) != len(now.slow):
-        return Counted(requests, failed, 0, (0,) * len(now.slow))
-    slow = tuple(n - b for n, b in zip(now.slow, before.slow, strict=True))
-    return None if slow and min(slow) < 0 else Counted(requests, failed, now.answered - before.answered, slow)
-
-
 def _arrived(gate: Gate, canary: Counted, at: datetime) -> Gate:
     if canary.requests and gate.arrived is None:
         return structs.replace(gate, arrived=at, canary_seen=at)
@@ -372,9 +330,9 @@ def _happened(gate: Gate, comparison: Comparison, at: datetime, new: Pending) ->
     if gate.hold is not None:
         return structs.replace(gate, pending=Pending())
     if gate.arrived is None or at - gate.arrived < comparison.analysis.warm_up:
-        new = structs.replace(new, canary=_untimed(new.canary))
-        new = new if gate.arrived is None else structs.replace(new, baseline=_untimed(new.baseline))
-    pending = _sum(gate.pending, new)
+        new = structs.replace(new, canary=counted.untimed(new.canary))
+        new = new if gate.arrived is None else structs.replace(new, baseline=counted.untimed(new.baseline))
+    pending = counted.joined(gate.pending, new)
     if _open(pending, comparison.phase):
         return structs.replace(gate, pending=pending)
     return _weighed(structs.replace(gate, pending=Pending()), comparison, pending)
@@ -410,21 +368,6 @@ def _outage(recent: Recent, comparison: Comparison) -> Cause | None:
     return Cause.SHARED_OUTAGE if as_well else Cause.STABLE_SICK
 
 
-def _untimed(counted: Counted) -> Counted:
-    return structs.replace(counted, answered=0, slow=(0,) * len(counted.slow))
-
-
-def _sum(one: Pending, other: Pending) -> Pending:
-    return Pending(_both(one.canary, other.canary), _both(one.baseline, other.baseline), one.seconds + other.seconds)
-
-
-def _both(one: Counted, other: Counted) -> Counted:
-    if not one.requests and not one.answered and not one.failed:
-        return other
-    slow = tuple(a + b for a, b in zip(one.slow or (0,) * len(other.slow), other.slow, strict=True))
-    return Counted(one.requests + other.requests, one.failed + other.failed, one.answered + other.answered, slow)
-
-
 def _open(pending: Pending, phase: Phase) -> bool:
     """Say whether the tick goes on: one with requests to one release only would tell nothing."""
     canary, baseline = pending.canary.requests, pending.baseline.requests
@@ -438,7 +381,7 @@ def _weighed(gate: Gate, comparison: Comparison, pending: Pending) -> Gate:
     analysis, phase = comparison.analysis, comparison.phase
     counts, slow = phase is not Phase.BEFORE, gate.latency
     if gate.edges:
-        slow = told(slow, latency, phase, margins(analysis, analysis.latency.ratio, phase, exact=True))
+        slow = told(slow, latency, phase, margins(analysis, analysis.latency.ratio, phase))
     return structs.replace(
         gate,
         errors=told(gate.errors, errors, phase, margins(analysis, analysis.errors.ratio, phase)),
@@ -462,9 +405,17 @@ def _custom(gate: Gate, comparison: Comparison, sample: Sample, fresh: bool) -> 
         else:
             tally = tallies.get(metric.name, Tally())
             after, tallies[metric.name] = custom.read_events(before, tally, metric, comparison, sample, fresh=fresh)
+            if tallies[metric.name] is not tally:
+                gate = _busy(gate, comparison, sample.at)
         if after is not None:
             known[metric.name] = after
     return structs.replace(gate, custom=known, events=tallies)
+
+
+def _busy(gate: Gate, comparison: Comparison, at: datetime) -> Gate:
+    """Note that events happened: a service without requests is not idle while it has them."""
+    arrived = gate.arrived if gate.arrived or comparison.phase is Phase.BEFORE else at
+    return structs.replace(gate, arrived=arrived, canary_seen=at, baseline_seen=at)
 
 
 def _lost(gate: Gate, comparison: Comparison) -> str:

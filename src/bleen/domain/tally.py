@@ -23,14 +23,14 @@ class Tally(Value, frozen=True):
     base_of: float = 0.0
 
 
-def margins(analysis: Analysis, ratio: float, phase: Phase, *, exact: bool = False) -> Margins:
+def margins(analysis: Analysis, ratio: float, phase: Phase) -> Margins:
     """Return what is tolerated of a metric in ``phase``. A promotion tolerates no larger ratio than a rollback does.
 
-    Unless ``exact``, it tolerates `Analysis.slack` on top: beside a baseline that never fails, no number of requests would
+    It tolerates `Analysis.slack` on top: beside a baseline that never fails, no number of requests would
     show "not more than 1.5 times as many". What is on its way to be rolled back is not promoted for it.
     """
     ratio = max(ratio, analysis.after) if phase is Phase.AFTER else ratio
-    return Margins(ratio, ratio, 0.0 if exact else analysis.slack / 100)
+    return Margins(ratio, ratio, analysis.slack / 100)
 
 
 def told(tally: Tally, tick: Tick, phase: Phase, tolerated: Margins) -> Tally:
