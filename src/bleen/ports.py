@@ -147,6 +147,9 @@ class Prober(Protocol):
     async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:
         """Return what the check saw, asking the release by its header; a time-out is a failure, never an error."""
 
+    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+        """Ask the release ``count`` times by its header, and look at no answer: the gateway counts them. Raises nothing."""
+
 
 class Secrets(Protocol):
     """Reads secrets where an instance is started; values are never stored or logged."""

@@ -246,6 +246,9 @@ class ScriptedProber:
         passed = "fail" not in name
         return CheckResult(name, when, passed, "200" if passed else "answered 500, not 200", utc_now())
 
+    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+        """Nobody counts."""
+
 
 def _slots(rollout: Rollout, colour: Colour) -> list[Slot]:
     return [Slot(rollout.environment, region, rollout.service, colour) for region in rollout.regions]

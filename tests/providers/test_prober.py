@@ -74,3 +74,11 @@ async def test_attempts_are_tried_until_one_passes(url: str, tmp_path: Path) -> 
     check = CommandCheck(("sh", "-c", f"test -e {seen} || {{ touch {seen}; exit 1; }}"), attempts=3)
     result = await GatewayProber(lambda _: url).run(check, CheckTime.BEFORE, service="hello", release=1)
     assert result.passed
+
+
+async def test_visits_reach_the_release_and_raise_nothing(url: str) -> None:
+    """Also where it fails, or where nobody answers at all."""
+    prober = GatewayProber(lambda _: url)
+    await prober.visit("/", 3, service="hello", release=7)
+    await prober.visit("/bad", 3, service="hello", release=7)
+    await GatewayProber(lambda _: "http://127.0.0.1:1").visit("/", 3, service="hello", release=7)

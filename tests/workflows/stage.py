@@ -63,6 +63,11 @@ class Prober:
         self.go.set()
         self.asked = 0
         self.cancelled = 0
+        self.visited: Callable[[int, int], None] = lambda release, count: None
+        """Told of every visit: the release, and how many requests."""
+
+    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+        self.visited(release, count)
 
     async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:
         self.asked += 1

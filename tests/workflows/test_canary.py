@@ -8,7 +8,7 @@ from random import Random
 
 from msgspec import structs
 
-from bleen.domain.canary import Analysis, CanaryStep, JudgeStep, Measure, Unsure, Weight
+from bleen.domain.canary import Analysis, CanaryStep, JudgeStep, Measure, Synthetic, Unsure, Weight
 from bleen.domain.command import Advance, GoBack
 from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.duration import seconds
@@ -114,6 +114,22 @@ async def test_a_release_without_traffic_is_never_promoted(stage: Stage) -> None
     outcome = await stage.settled(rollout)
     assert isinstance(outcome, RolledBack) and "no verdict in 2s" in outcome.reason
     assert stage.serving == 1
+
+
+async def test_requests_of_its_own_judge_a_service_that_nobody_uses(stage: Stage) -> None:
+    """As many to one release as to the other; they count as users' requests do."""
+    await stage.deployed("1")
+    chance = Random(3)
+
+    def answered(release: int, count: int) -> None:
+        for _ in range(count):
+            stage.metrics.add(stage.service, release, ms=round(chance.lognormvariate(1.6, 0.5), 1))
+
+    stage.prober.visited = answered
+    analysis = structs.replace(FAST, synthetic=Synthetic("/", 200), slack=5.0)
+    rollout = await begun(stage, "2", canary(analysis=analysis))
+    assert await eventually(lambda: stage.outcome(rollout), "an outcome", deadline=60) == Promoted()
+    assert (await measured(stage))[-1].requests > 0
 
 
 async def test_where_the_traffic_does_not_tell_a_person_is_asked_and_told(stage: Stage) -> None:

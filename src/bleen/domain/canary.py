@@ -174,6 +174,15 @@ class Unsure(StrEnum):
     ASK = "ask"
 
 
+class Synthetic(Value, frozen=True):
+    """Requests that Bleen itself sends to both releases, as many to one as to the other, for a service with few users."""
+
+    path: Annotated[
+        str, Meta(pattern=r"^/\S*$", description="What to ask for; it is counted as users' requests are.", examples=["/"])
+    ]
+    rate: Annotated[int, Meta(ge=1, le=200, description="Requests a second to each release.")] = 5
+
+
 class Analysis(Value, frozen=True):
     """What the traffic must show, and how sure one has to be."""
 
@@ -188,6 +197,9 @@ class Analysis(Value, frozen=True):
         float, Meta(gt=0, le=0.2, description="The share of good releases that may be rolled back by chance, over all time.")
     ] = 0.01
     misses: Annotated[float, Meta(gt=0, le=0.2, description="The share of too bad releases that may pass by chance.")] = 0.05
+    synthetic: Annotated[
+        Synthetic | None, Meta(description="Requests of Bleen's own beside the users'; left out: users' alone.")
+    ] = None
     slack: Annotated[
         float,
         Meta(

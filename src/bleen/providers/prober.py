@@ -4,11 +4,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from bleen.domain.check import Check, CheckResult, CheckTime, CommandCheck, HttpCheck, title
+from bleen.domain.errors import Unreachable
 from bleen.providers.transport import httpx
 
+VISIT = 10.0
+"""Seconds after which an answer to a visit is waited for no longer."""
 _WORDS = 300
 """How much of a command's output a result keeps: characters from its end."""
 
@@ -28,6 +32,12 @@ class GatewayProber:
             if passed:
                 return CheckResult(title(check), when, True, detail, datetime.now(UTC))
         return CheckResult(title(check), when, False, detail, datetime.now(UTC))
+
+    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+        headers = {"x-bleen-release": f"r{release}", "user-agent": "bleen"}
+        with suppress(Unreachable):
+            async with httpx.AsyncClient(base_url=self._url_of(service), timeout=VISIT, headers=headers) as client:
+                await asyncio.gather(*(client.get(path) for _ in range(count)), return_exceptions=True)
 
     async def _try(self, check: Check, service: str, release: int) -> tuple[bool, str]:
         url = self._url_of(service)

@@ -34,6 +34,7 @@ class Watching:
         self._order = order
         self._gate = _resumed() or order.gate or Gate()
         self._last_tick: float | None = None
+        self._visits: asyncio.Future[list[None]] | None = None
 
     async def run(self) -> Watched:
         """Return the first observation that changes the rollout or its decision, or what was measured in a while."""
@@ -51,7 +52,7 @@ class Watching:
 
     def _pause(self, waited: float, asked: Comparison | None) -> float:
         """Return how long to sleep: often at first, when something is expected within seconds, and ever more rarely."""
-        pause = min(TICK if asked else SLOW, max(QUICK, waited / 20))
+        pause = TICK / 2 if _reported(asked) else min(TICK if asked else SLOW, max(QUICK, waited / 20))
         decision, now = self._order.decision, self._world.clock()
         until = decision.until if isinstance(decision, Wait | AskHuman) else None
         if until is None or until <= now:
@@ -73,8 +74,19 @@ class Watching:
         now = asyncio.get_running_loop().time()
         if self._last_tick is None or now - self._last_tick >= TICK - QUICK:
             self._last_tick = now
+            self._visit(asked)
             await self._tick(asked)
         return structs.replace(seen, assessment=assess(self._gate, asked, seen.at))
+
+    def _visit(self, asked: Comparison) -> None:
+        """Send this second's requests of Bleen's own, where the strategy wants some; those that are late are not added to."""
+        wanted = asked.analysis.synthetic
+        if wanted is None or asked.phase is not Phase.BESIDE or (self._visits and not self._visits.done()):
+            return
+        visit, service = self._world.prober.visit, asked.service
+        self._visits = asyncio.gather(
+            *(visit(wanted.path, wanted.rate, service=service, release=r) for r in (asked.canary, asked.baseline))
+        )
 
     async def _tick(self, asked: Comparison) -> None:
         try:
