@@ -243,6 +243,27 @@ def test_a_clock_that_jumps_costs_a_second_and_no_evidence(jump: float) -> None:
     assert road.gate.requests == requests + 20
 
 
+def test_a_clock_that_jumped_back_hours_does_not_stop_the_bake() -> None:
+    """The bake begins anew at the jump, and a good release passes minutes later, not hours."""
+    road = Road(asked(bake=seconds(30))).learned()
+    road.run(20, (50, 0.01), (50, 0.01))
+    road.look(-7200)
+    road.run(400, (50, 0.01), (50, 0.01), until=lambda a: isinstance(a.verdict, Pass))
+    assert isinstance(road.assessment.verdict, Pass)
+
+
+def test_events_are_not_counted_across_a_clock_that_jumped() -> None:
+    """Events are read every 5 s: those of a reading before the jump are not subtracted after it."""
+    road = quick(metrics=(JOBS,)).learned()
+    road.new.custom, road.stable.custom = {"jobs": (0.0, 10.0)}, {"jobs": (0.0, 90.0)}
+    road.look()
+    road.new.custom, road.stable.custom = {}, {}
+    road.look(-7200)
+    road.new.custom, road.stable.custom = {"jobs": (900.0, 1000.0)}, {"jobs": (0.0, 9000.0)}
+    road.look()
+    assert road.gate.events["jobs"].of == 0
+
+
 def test_a_gap_between_samples_is_held() -> None:
     """A minute without a sample is not counted, and given back to the measurement."""
     road = quick().learned()

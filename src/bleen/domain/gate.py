@@ -104,7 +104,7 @@ def blind(gate: Gate, comparison: Comparison, now: datetime, why: str) -> Gate:
 
 def count(gate: Gate, comparison: Comparison, sample: Sample) -> Gate:
     """Return ``gate`` with what happened since the sample before."""
-    gate = _at_step(gate, comparison)
+    gate = _in_the_past(_at_step(gate, comparison), sample.at)
     age = (sample.at - gate.sampled).total_seconds() if gate.sampled else 0.0
     apart = not 0 <= age <= GAP
     fresh = apart or gate.sampled is None
@@ -117,6 +117,18 @@ def count(gate: Gate, comparison: Comparison, sample: Sample) -> Gate:
 
 def _passed(before: datetime | None, now: datetime) -> float:
     return max(0.0, (now - before).total_seconds()) if before is not None else 0.0
+
+
+def _in_the_past(gate: Gate, now: datetime) -> Gate:
+    """Return ``gate`` with no moment after ``now``: a clock that jumped back must not make it wait for the old time."""
+    if gate.at is None or gate.at <= now:
+        return gate
+    return structs.replace(
+        gate,
+        arrived=gate.arrived and min(gate.arrived, now),
+        canary_seen=gate.canary_seen and min(gate.canary_seen, now),
+        baseline_seen=gate.baseline_seen and min(gate.baseline_seen, now),
+    )
 
 
 def _at_step(gate: Gate, comparison: Comparison) -> Gate:
@@ -397,7 +409,9 @@ def _weighed(gate: Gate, comparison: Comparison, pending: Pending) -> Gate:
 
 def _custom(gate: Gate, comparison: Comparison, sample: Sample, fresh: bool) -> Gate:
     """Count what ``sample`` tells of the metrics of one's own, and which it should have told."""
-    known, tallies = dict(gate.custom), dict(gate.events)
+    # What was read before a gap is not subtracted from anything, even by a reading that comes only later.
+    known = {name: structs.replace(c, events=None) if fresh else c for name, c in gate.custom.items()}
+    tallies = dict(gate.events)
     for metric in comparison.analysis.metrics:
         before = known.get(metric.name)
         if isinstance(metric, Number):
