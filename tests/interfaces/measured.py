@@ -93,11 +93,10 @@ def _wave(second: int, errors: float, worse: float, part: float) -> tuple[Readin
 
 
 def _ending(rollout: Rollout, seconds: int, *, bad: bool) -> list[tuple[float, Event]]:
-    step = rollout.step
-    last = assessment(
-        WORSE if bad else Pass("errors and latency are no worse than is tolerated"), step=step, requests=seconds * 50
-    )
-    last = structs.replace(last, at=NOW + timedelta(seconds=seconds), readings=_wave(seconds, 2.6 if bad else 0.1, 4.7, 1.0))
+    verdict = WORSE if bad else Pass("errors and latency are no worse than is tolerated")
+    known = _wave(seconds, 2.6 if bad else 0.1, 4.7 if bad else -1.0, 1.0)
+    last = assessment(verdict, at=NOW + timedelta(seconds=seconds), step=rollout.step, requests=seconds * 50)
+    last = structs.replace(last, readings=known)
     if not bad:
         whole = rollout.route(Colour.GREEN)
         return [

@@ -1,5 +1,6 @@
 """What was: history, and why a rollout went as it did."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +22,7 @@ _SPARSE = 30.0
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=example("bleen history hello"))(history)
-    app.command(epilog=example("bleen explain hello", "bleen explain dev/hello/7"))(explain)
+    app.command(epilog=example("bleen explain hello", "bleen explain dev/hello/7 --plot rollout.svg"))(explain)
 
 
 def history(
@@ -49,14 +50,24 @@ def explain(
         str,
         typer.Argument(metavar="ROLLOUT", help="Such as dev/hello/7; a service means its last one.", autocompletion=_services),
     ],
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw it into an .svg or a .png instead; needs bleen[plot].", dir_okay=False
+        ),
+    ] = None,
     env: Environment = None,
     json: Json = False,
 ) -> None:
     """Tell why a rollout went as it did.
 
-    Every decision: when, what, why, and what was seen.
+    Every decision: when, what, why, and what was seen. Of long measurements, few lines; all of them with --json.
     """
     session: Session = ctx.obj
+    if plot is not None:
+        from bleen.interfaces.plot import check_plot
+
+        check_plot(plot)
     environment = session.environment(env)
     parts = rollout.strip("/").split("/")
     with session.client() as client:
@@ -64,10 +75,22 @@ def explain(
             found = client.explain_last(environment, rollout)
         else:
             found = client.explain(_id(rollout, parts, environment))
-    if session.json:
+    if plot is not None:
+        _draw(session, found, plot)
+    elif session.json:
         session.say_json(found)
     else:
         _print(session, found)
+
+
+def _draw(session: Session, found: "Explanation", plot: Path) -> None:
+    from bleen.interfaces.plot import write_plot
+
+    write_plot(found, plot)
+    if session.json:
+        session.say_json({"rollout": found.rollout.id, "plot": str(plot)})
+    else:
+        session.say(f"{found.rollout.id} is drawn in {plot}")
 
 
 def _id(text: str, parts: list[str], environment: str) -> str:
