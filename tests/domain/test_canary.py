@@ -10,6 +10,7 @@ from bleen.domain.canary import (
     CanaryStep,
     CheckStep,
     CookieStep,
+    Events,
     HeaderStep,
     Hold,
     JudgeStep,
@@ -367,6 +368,26 @@ def test_a_check_between_weights_may_roll_back() -> None:
             break
     assert isinstance(rollout.outcome, RolledBack)
     assert [(r.passed, r.place) for r in rollout.results] == [(True, 2), (False, 4)]
+
+
+# ---- services without traffic ----
+
+
+def test_fleets_that_take_work_from_a_queue_stand_side_by_side_and_nothing_is_routed_before_the_switch() -> None:
+    """A weight is a share of instances; the verdict comes from what they count themselves."""
+    world = World(verdict=GOOD).deployed(1, size=10)
+    counted = structs.replace(Canary().analysis, metrics=(Events("jobs", "failed_total", "jobs_total", page="/metrics"),))
+    rollout = world.begin(2, Canary(side_by_side=True, analysis=counted), size=10)
+    assert sizes(rollout) == [1, None]
+    rollout = arrive(world, rollout, Analyse)
+    asked = comparison(rollout)
+    assert asked is not None and asked.phase is Phase.BESIDE
+    assert (asked.analysis.errors.weight, asked.analysis.latency.weight) == (0, 0)
+    assert (world.fleets[Colour.BLUE].size, world.fleets[Colour.GREEN].size) == (10, 1)
+    rollout = arrive(world, rollout, KeepWarm)
+    asked = comparison(rollout)
+    assert asked is not None and asked.phase is Phase.BESIDE, "the old fleet works on while it is warm"
+    assert weights(world) == [0, 100]
 
 
 # ---- what can come between ----

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
+import pytest
 from msgspec import structs
 
-from bleen.domain.canary import Analysis, CanaryStep, JudgeStep, Measure, Synthetic, Unsure, Weight
+from bleen.domain.canary import Analysis, CanaryStep, Events, JudgeStep, Measure, Synthetic, Unsure, Weight
 from bleen.domain.command import Advance, GoBack
 from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.duration import seconds
@@ -130,6 +131,28 @@ async def test_requests_of_its_own_judge_a_service_that_nobody_uses(stage: Stage
     rollout = await begun(stage, "2", canary(analysis=analysis))
     assert await eventually(lambda: stage.outcome(rollout), "an outcome", deadline=60) == Promoted()
     assert (await measured(stage))[-1].requests > 0
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.01, Promoted), (0.2, RolledBack)])
+async def test_what_a_worker_counts_decides_about_it(stage: Stage, share: float, outcome: type) -> None:
+    """A service without traffic: jobs that failed among all jobs, fleets side by side."""
+    await stage.deployed("1")
+    analysis = structs.replace(FAST, metrics=(Events("jobs", "failed_total", "jobs_total", page="/metrics", every=seconds(1)),))
+    working = asyncio.create_task(_work(stage, share))
+    try:
+        rollout = await begun(stage, "2", canary(analysis=analysis, side_by_side=True))
+        assert isinstance(await eventually(lambda: stage.outcome(rollout), "an outcome", deadline=60), outcome)
+    finally:
+        working.cancel()
+
+
+async def _work(stage: Stage, share: float) -> None:
+    chance = Random(5)
+    while True:
+        for release, failing in ((1, 0.01), (2, share)):
+            bad = sum(chance.random() < failing for _ in range(200))
+            stage.metrics.add_events(stage.service, release, "jobs", bad, 200)
+        await asyncio.sleep(0.1)
 
 
 async def test_where_the_traffic_does_not_tell_a_person_is_asked_and_told(stage: Stage) -> None:

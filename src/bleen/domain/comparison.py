@@ -3,11 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import structs
+
 from bleen.domain.canary import Analysis
 from bleen.domain.codec import Value
 from bleen.domain.rollout import Rollout
 from bleen.domain.service import Canary
-from bleen.domain.strategy import Analyse, OpenCohort, SetMirror, SetWeight
+from bleen.domain.strategy import Analyse, OpenCohort, SetMirror, SetWeight, StartFleet
 from bleen.domain.traffic import WHOLE
 
 
@@ -55,13 +57,25 @@ def comparison(rollout: Rollout) -> Comparison | None:
         canary=rollout.target.number,
         baseline=stable.number,
         phase=_phase(rollout),
-        analysis=strategy.analysis,
+        analysis=_analysis(strategy),
         requests=step.requests if isinstance(step, Analyse) else None,
     )
 
 
+def _analysis(strategy: Canary) -> Analysis:
+    """Return what is to be shown: a service that takes its work from a queue has no requests to speak of."""
+    analysis = strategy.analysis
+    if not strategy.side_by_side:
+        return analysis
+    nothing = structs.replace(analysis.errors, weight=0.0)
+    return structs.replace(analysis, errors=nothing, latency=nothing)
+
+
 def _phase(rollout: Rollout) -> Phase:
     past = rollout.steps[: rollout.step]
+    if isinstance(rollout.strategy, Canary) and rollout.strategy.side_by_side:
+        # While the old fleet is warm it works, too.
+        return Phase.BESIDE if any(isinstance(step, StartFleet) for step in past) else Phase.BEFORE
     if any(isinstance(step, SetWeight) and step.weight == WHOLE for step in past):
         return Phase.AFTER
     if any(isinstance(step, SetWeight | SetMirror | OpenCohort) for step in past):

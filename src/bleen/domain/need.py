@@ -144,7 +144,8 @@ def _analyse(step: Analyse, rollout: Rollout, seen: Observation, now: datetime) 
         return AskHuman(f"Go on with {rollout.target.name}?", f"its traffic did not tell in {step.max}")
     if cause is Cause.NO_TRAFFIC:
         return Wait(_held(rollout, cause), until)
-    return Wait(f"{rollout.weight / 100:g} % of the traffic decides about {rollout.target.name}", until)
+    whose = f"{rollout.weight / 100:g} % of the traffic" if rollout.weight else "what its fleet does"
+    return Wait(f"{whose} decides about {rollout.target.name}", until)
 
 
 def _held(rollout: Rollout, cause: Cause | None) -> str:

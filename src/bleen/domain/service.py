@@ -95,6 +95,13 @@ class Canary(_Change, frozen=True):
         Unsure | None,
         Meta(description="`rollback`, or `ask` a person, where the traffic does not tell in time; default: by preset."),
     ] = None
+    side_by_side: Annotated[
+        bool,
+        Meta(
+            description="For a service that takes its work from a queue: a `weight` is a share of instances that work beside "
+            "the others, and what its `analysis.metrics` count decides."
+        ),
+    ] = False
     min_instances: Annotated[int, Meta(ge=1, le=1000, description="The new fleet is never smaller.")] = 1
     patience: Annotated[
         Duration, Meta(description="A canary that waits for a person for longer than this was abandoned, and is rolled back.")

@@ -184,7 +184,9 @@ def _walk(strategy: Canary, size: int) -> Iterator[Step]:
 def _compiled(step: CanaryStep, strategy: Canary, number: int) -> Iterator[Step]:
     match step:
         case Weight(percent):
-            yield SetWeight(hundredths(percent))
+            # Whoever takes work from a queue has a share of it by being there.
+            if not strategy.side_by_side or hundredths(percent) == WHOLE:
+                yield SetWeight(hundredths(percent))
         case Resize():
             pass  # the fleet is large enough by now
         case Measure(longest, requests):
