@@ -14,12 +14,14 @@ from bleen.domain.errors import BleenError, Unreachable
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.custom import CustomMetrics
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.place import gateway_folder, places
 from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.prober import GatewayProber
@@ -45,7 +47,12 @@ class Controller:
         self.images = LocalImages(settings.path)
         self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
-        self.metrics = EnvoyMetrics(places(settings, settings.ports.gateway))
+        self.metrics = CustomMetrics(
+            EnvoyMetrics(places(settings, settings.ports.gateway)),
+            self.fleets,
+            settings.prometheus_url,
+            loads=LocalLoads(self.fleets).read,
+        )
 
     @property
     def queue(self) -> str:
