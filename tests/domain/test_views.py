@@ -16,6 +16,7 @@ from bleen.domain.ledger import (
     Entry,
     Event,
     Finished,
+    Measured,
     ReleaseMade,
     RolloutStarted,
     Scaled,
@@ -23,6 +24,7 @@ from bleen.domain.ledger import (
 )
 from bleen.domain.rollout import Aborted, Failed, Observation, Outcome, Promoted, ReleaseRef, RolledBack
 from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen, Route, Split
+from bleen.domain.verdict import Assessment, Cause, Inconclusive
 from bleen.domain.views import Line, RolloutSummary, Standing, explain, history, standing
 from tests.contracts.ledger import a_release, a_rollout, an_image
 
@@ -195,3 +197,12 @@ def test_a_line_survives_the_way_to_a_client() -> None:
     told = entries((1, started(1, 1, 2)), (1, Decided(Wait("not ready"), seen_by_one_gateway())), (1, settled(2)))
     for line in explain(told):
         assert decode(encode(line), Line) == line
+
+
+def test_a_measurement_is_explained_with_its_verdict() -> None:
+    """Each one is a line, whole, with the sentence of its verdict as the reason; a history is not made longer by it."""
+    assessment = Assessment(NOON, Inconclusive(Cause.MORE_REQUESTS, "about 9 more requests are needed", 9), 3, 100, 900)
+    story = entries((1, started(1, 1, 2)), (1, Measured(assessment)), (1, settled(2)))
+    (line,) = (line for line in explain(story) if line.kind == "measured")
+    assert (line.event, line.why, line.evidence) == (Measured(assessment), "about 9 more requests are needed", None)
+    assert len(history(story)) == 1

@@ -1,6 +1,7 @@
 """What the traffic has shown, in words, in the tree and in the past."""
 
 from datetime import timedelta
+from io import StringIO
 from itertools import pairwise
 
 import pytest
@@ -16,13 +17,18 @@ from bleen.domain.strategy import Judge, OpenCohort, Stay
 from bleen.domain.traffic import HeaderCohort
 from bleen.domain.verdict import Cause, Inconclusive, Pass
 from bleen.interfaces.api.reading import whole
+from bleen.interfaces.cli.outcome import conclude
 from bleen.interfaces.cli.past import thinned
+from bleen.interfaces.cli.session import Session
 from bleen.interfaces.cli.tree import measured_lines, progress_line, rollout_lines, stack, time_left
 from bleen.interfaces.views import ServiceView, Urls
 from bleen.interfaces.words import assessment_words, figure, verdict_name
 from bleen.providers.memory.ledger import MemoryLedger
-from bleen.workflows.messages import Progress
-from tests.interfaces.measured import MORE, NOW, WORSE, assessment, canary, explanation, story
+from bleen.workflows.messages import Progress, Started
+from tests.contracts.ledger import a_release
+from tests.interfaces.conftest import Bleen
+from tests.interfaces.estate import Estate
+from tests.interfaces.measured import MORE, NEW, NOW, WORSE, assessment, canary, explanation, story
 
 GONE = Inconclusive(Cause.METRICS_GONE, "nobody counts requests: the gateway is away")
 
@@ -180,3 +186,41 @@ async def test_a_canary_of_days_is_read_whole() -> None:
         await ledger.append(Draft(f"x{number}", "dev", "other", event, rollout="dev/other/1"))
     for page in (1, 2, 7, 8):
         assert [e.key for e in await whole(ledger, "dev/shop/2", page)] == [f"k{n}" for n in range(7)]
+
+
+@pytest.fixture
+def told(estate: Estate) -> Estate:
+    """A platform whose ledger tells of a canary that its traffic rolled back."""
+    for entry in story():
+        draft = Draft(entry.key, entry.environment, entry.service, entry.event, entry.by, entry.rollout)
+        estate.run(estate.ledger.append(draft))
+    return estate
+
+
+def test_a_deployment_that_its_traffic_refused_ends_with_the_sentence(told: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1, the reason, both releases' figures, and what to type next."""
+    monkeypatch.setenv("COLUMNS", "200")
+    out = StringIO()
+    release = structs.replace(a_release(service="shop"), number=2, version="2.0", image=NEW.image)
+    code = conclude(Session(told, out=out), "dev", "shop", Started("dev/shop/2", release), detach=False)
+    assert code == 1
+    words = out.getvalue()
+    assert "r2 (2.0) was rolled back: its traffic says no: 5.2 % of its requests fail, and 0.1 % of r1's" in words
+    assert "traffic errors 2.6" in words
+    assert "evidence against it 4.7 of 4.6" in words
+    assert "next: bleen explain dev/shop/2" in words
+
+
+@pytest.mark.usefixtures("told")
+def test_explain_tells_measurements_in_80_columns(bleen: Bleen) -> None:
+    """The figures of both releases, their evidence and the verdict; every measurement with --json."""
+    typed = bleen("explain", "dev/shop/2")
+    assert [line for line in typed.out.splitlines() if len(line) > 80] == []
+    said = " ".join(typed.out.split())
+    assert "measured 500 requests beside 4,500" in said
+    assert "evidence against it 4.7 of 4.6" in said
+    assert "bad: 5.2 % of its requests fail" in said
+    every = [line for line in bleen("explain", "dev/shop/2", "--json").json["lines"] if line["kind"] == "measured"]
+    assert len(every) == len([e for e in story() if isinstance(e.event, Measured)])
+    assert every[-1]["event"]["assessment"]["readings"][0]["worse"] == 4.7
+    assert said.count("measured ") < len(every)
