@@ -194,9 +194,12 @@ def test_errors_that_come_in_clumps_count_as_clumps() -> None:
 
 
 def test_nothing_known_of_the_baseline_counts_as_clumps() -> None:
-    """Before the first failure of the baseline, failures are taken to come three at a time."""
-    assert Usual().dispersion(0) == 3
-    assert learn(Usual(), (0.0,), 100, 1).dispersion(0) == 3
+    """Twenty at a time at first, ever fewer; three at a time until the baseline has failed at all."""
+    usual = Usual()
+    assert usual.dispersion(0) == 20
+    for ticks in range(1, 30):
+        usual = learn(usual, (0.0,), 100, 1)
+        assert usual.dispersion(0) == pytest.approx(max(3.0, 20 / ticks), rel=0.05)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 500)), min_size=1, max_size=30))

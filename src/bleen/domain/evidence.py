@@ -33,6 +33,8 @@ CLUMP = 3.0
 """Events that come together until the baseline has shown better: one broken connection fails several requests."""
 CLUMPS = 0.5
 """So many events of the baseline weigh as much as that assumption: two that come one by one refute most of it."""
+UNSEEN = 20.0
+"""Ticks of the baseline in which clumps show that are usual. Until then a machine's pause looks like a fault of the canary."""
 MEMORY = 900.0
 """Seconds after which what is usual of the baseline is forgotten to 1/e: it has its hours."""
 SURE = 2.0
@@ -77,12 +79,13 @@ class Usual(Value, frozen=True):
         what it does not explain is taken with twice the error on top.
         """
         bad = self.bad[kind] if self.bad else 0.0
+        unseen = UNSEEN / max(self.ticks, 1.0)
         if bad <= 0 or self.ticks <= 0:
-            return CLUMP
+            return max(CLUMP, unseen)
         found = (self.squares[kind] * self.of / bad - bad) / max(self.ticks - 1, 1.0)
         chance = sqrt((2 + self.ticks / bad) / self.ticks)
         clear = found + SURE * chance if found > 1 + SURE * chance else 1.0
-        return (bad * clear + CLUMPS * CLUMP) / (bad + CLUMPS)
+        return max(unseen, (bad * clear + CLUMPS * CLUMP) / (bad + CLUMPS))
 
     def share(self, kind: int) -> float:
         """Return the share of bad events."""
