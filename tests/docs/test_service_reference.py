@@ -33,6 +33,13 @@ def test_ten_lines_are_enough() -> None:
     assert EXAMPLE in PAGE.read_text("utf-8")
 
 
+def test_a_line_is_enough_for_a_canary() -> None:
+    """It stands in the page, and is a valid strategy beside the example."""
+    line = "strategy: {type: canary, preset: normal}"
+    assert f"`{line}`" in PAGE.read_text("utf-8")
+    assert not mismatches(parse_document(f"{EXAMPLE}{line}\n".encode(), "example"), Service)
+
+
 def test_every_key_has_a_meaning_and_a_default_or_is_required() -> None:
     """So has the JSON Schema that editors show."""
     for part in schema()["$defs"].values():
