@@ -87,3 +87,70 @@ class Sample(Value, frozen=True):
     def of(self, release: int) -> Counters | None:
         """Return the counters of ``release``; None where they were not asked for. One that met no request has them at zero."""
         return next((c for c in self.releases if c.release == release), None)
+
+    def load(self, release: int) -> Load | None:
+        """Return what the instances of ``release`` used; None where that is not known."""
+        return next((load for load in self.loads if load.release == release), None)
+
+
+class Golden(Value, frozen=True):
+    """The golden signals of one release, over the seconds between two samples."""
+
+    release: int
+    rate: float
+    """Traffic: requests a second."""
+    failed: float
+    """Errors: percent of the requests."""
+    p50: float | None
+    """Latency in ms; None where there was none."""
+    p95: float | None
+    p99: float | None
+    classes: dict[str, float]
+    """Answers a second by class."""
+    reasons: dict[str, float]
+    """Failed attempts a second by reason."""
+    connections: int
+    """Saturation: open connections."""
+    pending: int
+    """Requests that waited for one."""
+    cpu: float | None = None
+    """Cores in use; None where the machines do not say."""
+    memory: int | None = None
+    """Bytes."""
+
+
+def golden(before: Sample, now: Sample, release: int) -> Golden | None:
+    """Return the golden signals of ``release`` from ``before`` to ``now``; None where the counters began anew between."""
+    seconds = (now.at - before.at).total_seconds()
+    old, new = before.of(release), now.of(release)
+    if old is None or new is None or seconds <= 0 or before.epoch != now.epoch or new.requests < old.requests:
+        return None
+    latency = _between(old.latency, new.latency)
+    requests, load = new.requests - old.requests, now.load(release)
+    used = before.load(release)
+    return Golden(
+        release=release,
+        rate=requests / seconds,
+        failed=100 * max(0, new.failed - old.failed) / requests if requests else 0.0,
+        p50=latency.quantile(0.5),
+        p95=latency.quantile(0.95),
+        p99=latency.quantile(0.99),
+        classes=_rates(old.classes, new.classes, seconds),
+        reasons=_rates(old.reasons, new.reasons, seconds),
+        connections=new.connections,
+        pending=new.pending,
+        cpu=max(0.0, load.cpu - used.cpu) / seconds if load and used else None,
+        memory=load.memory if load else None,
+    )
+
+
+def _rates(old: dict[str, int], new: dict[str, int], seconds: float) -> dict[str, float]:
+    grown = {name: (count - old.get(name, 0)) / seconds for name, count in new.items()}
+    return {name: rate for name, rate in grown.items() if rate > 0}
+
+
+def _between(old: Histogram, new: Histogram) -> Histogram:
+    """Return what was counted after ``old``, whose buckets are among those of ``new``."""
+    known = dict(zip(old.edges, old.counts, strict=True))
+    counts = tuple(max(0, count - known.get(edge, 0)) for edge, count in zip(new.edges, new.counts, strict=True))
+    return Histogram(new.edges, counts, max(0, new.beyond - old.beyond))

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bleen.domain.codec import Tagged, Value
+from bleen.domain.signals import Golden
 
 
 class Cause(StrEnum):
@@ -91,5 +92,7 @@ class Assessment(Value, frozen=True):
     rate: float = 0.0
     """Requests a second to the new release, of late."""
     readings: tuple[Reading, ...] = ()
+    signals: tuple[Golden, ...] = ()
+    """The golden signals of the last seconds, of the new release first."""
     held: float = 0.0
     """Seconds of the present step in which nothing could be learned: metrics gone, a shared outage."""

@@ -21,6 +21,7 @@ from bleen.domain.ledger import (
     Settled,
 )
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
+from bleen.domain.signals import Golden
 from bleen.domain.strategy import (
     Analyse,
     Commit,
@@ -241,7 +242,20 @@ def event_words(event: Event) -> str:
 
 def assessment_words(assessment: Assessment) -> list[str]:
     """Return what the traffic has shown: a line for each metric, and the verdict in a sentence."""
-    return [*map(reading_words, assessment.readings), verdict_words(assessment)]
+    return [*map(reading_words, assessment.readings), *map(signals_words, assessment.signals), verdict_words(assessment)]
+
+
+def signals_words(signals: Golden) -> str:
+    """Return ``r2 50.2/s, p50 3 ms, p95 11 ms, p99 20 ms; 5xx 0.2/s, reset 0.1/s; 12 connections, 0.12 cores, 34 MB``."""
+    slow = [f"{name} {figure(ms, 'ms')}" for name, ms in (("p50", signals.p50), ("p95", signals.p95), ("p99", signals.p99))]
+    bad = [f"{name} {figure(rate, '')}/s" for name, rate in sorted(signals.classes.items()) if name in ("4xx", "5xx")]
+    bad += [f"{name} {figure(rate, '')}/s" for name, rate in sorted(signals.reasons.items())]
+    full = [counted(signals.connections, "connection")]
+    full += [f"{signals.pending:,} waiting"] if signals.pending else []
+    full += [f"{figure(signals.cpu, '')} cores"] if signals.cpu is not None else []
+    full += [f"{signals.memory / 1e6:,.0f} MB"] if signals.memory is not None else []
+    parts = [", ".join([f"r{signals.release} {figure(signals.rate, '')}/s", *slow]), ", ".join(bad), ", ".join(full)]
+    return "; ".join(part for part in parts if part)
 
 
 def reading_words(reading: Reading) -> str:

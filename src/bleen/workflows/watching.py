@@ -1,6 +1,7 @@
 """Watching: looking at the world until something changes, and counting what its traffic shows meanwhile."""
 
 import asyncio
+from collections import deque
 from datetime import timedelta
 
 from msgspec import structs
@@ -12,6 +13,7 @@ from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.errors import Unreachable
 from bleen.domain.gate import Gate, assess, blind, count, due
 from bleen.domain.rollout import Observation, Rollout
+from bleen.domain.signals import Golden, Sample, golden
 from bleen.workflows.messages import Order, Watched
 from bleen.workflows.pulse import INTERVAL, pulse
 from bleen.workflows.world import World
@@ -22,6 +24,8 @@ TICK = 1.0
 """Seconds between two readings of the counters."""
 REPORT_FIRST, REPORT_LAST = 5.0, 15.0
 """Seconds after which a measurement is reported though nothing has changed: at first, and after minutes."""
+RECENT = 10
+"""Readings over which golden signals are told."""
 PATIENCE = 3.0
 """Seconds that one reading of the counters may take."""
 
@@ -34,6 +38,7 @@ class Watching:
         self._order = order
         self._gate = _resumed() or order.gate or Gate()
         self._last_tick: float | None = None
+        self._samples: deque[Sample] = deque(maxlen=RECENT)
         self._visits: asyncio.Future[list[None]] | None = None
 
     async def run(self) -> Watched:
@@ -76,7 +81,14 @@ class Watching:
             self._last_tick = now
             self._visit(asked)
             await self._tick(asked)
-        return structs.replace(seen, assessment=assess(self._gate, asked, seen.at))
+        assessment = structs.replace(assess(self._gate, asked, seen.at), signals=self._signals(asked))
+        return structs.replace(seen, assessment=assessment)
+
+    def _signals(self, asked: Comparison) -> tuple[Golden, ...]:
+        if len(self._samples) < 2:
+            return ()
+        found = (golden(self._samples[0], self._samples[-1], release) for release in (asked.canary, asked.baseline))
+        return tuple(each for each in found if each is not None)
 
     def _visit(self, asked: Comparison) -> None:
         """Send this second's requests of Bleen's own, where the strategy wants some; those that are late are not added to."""
@@ -97,6 +109,7 @@ class Watching:
             self._gate = blind(self._gate, asked, self._world.clock(), str(error) or "the counters did not answer in time")
         else:
             self._gate = count(self._gate, asked, sample)
+            self._samples.append(sample)
 
 
 def _still(later: Rollout, before: Rollout) -> Rollout:

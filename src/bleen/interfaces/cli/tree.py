@@ -30,6 +30,7 @@ from bleen.interfaces.words import (
     instance_words,
     lasting,
     outcome_words,
+    signals_words,
     step_words,
     tally,
     verdict_name,
@@ -266,6 +267,8 @@ def measured_lines(rollout: Rollout) -> list[Text]:
     lines += [_reading_line(reading) for reading in assessment.readings]
     counts = f"{counted(assessment.requests, 'request')} to {rollout.target.name}, {assessment.compared:,} to {stable.name}"
     lines.append(Text(f"      {counts}, {figure(assessment.rate, '')} a second of late", style="dim"))
+    for signals in assessment.signals:
+        lines += [Text(f"      {part}", style="dim") for part in wrap(signals_words(signals), _SENTENCE)]
     style = _VERDICTS[type(assessment.verdict)]
     lines += [Text(f"      {part}", style=style) for part in wrap(verdict_words(assessment), _SENTENCE)]
     return lines
