@@ -10,6 +10,7 @@ from msgspec import structs
 
 from bleen.domain.errors import InvalidInput, NotFound, StorageFull
 from bleen.domain.ledger import Entry, Measured
+from bleen.domain.rollout import RolledBack
 from bleen.domain.verdict import Cause, Inconclusive
 from bleen.interfaces.plot import check_plot, course_of, draw, write_plot
 from tests.interfaces.conftest import Bleen
@@ -93,13 +94,26 @@ def test_time_in_which_nothing_was_decided_is_marked() -> None:
     assert (began, ended) == (100.0, 175.0)
 
 
+@pytest.mark.filterwarnings("error")
 def test_names_that_mathematics_would_read_are_drawn_as_they_are(tmp_path: Path) -> None:
     """A version is text, whatever signs it has."""
     explained = explanation(story())
-    odd = structs.replace(explained.rollout.target, version="$x_1$ \\frac & <b>")
+    odd = structs.replace(explained.rollout.target, version="$x_1$ \\frac & <b> \u7248")
     path = tmp_path / "odd.svg"
     write_plot(structs.replace(explained, rollout=structs.replace(explained.rollout, target=odd)), path)
     assert any("$x_1$ \\frac & <b>" in word for word in words_of(path))
+
+
+def test_a_long_reason_is_wrapped_and_cut(tmp_path: Path) -> None:
+    """Two lines below the title, and the panels begin below them."""
+    explained = explanation(story())
+    long = structs.replace(explained.rollout, outcome=RolledBack("its instances crashed, " * 40))
+    path = tmp_path / "long.svg"
+    write_plot(structs.replace(explained, rollout=long), path)
+    lines = [word for word in words_of(path) if "its instances crashed" in word]
+    assert len(lines) == 2
+    assert lines[1].endswith("…")
+    assert max(map(len, lines)) <= 110
 
 
 @pytest.mark.parametrize("name", ["rollout.pdf", "rollout", "rollout.svg.txt"])

@@ -3,10 +3,11 @@
 matplotlib is imported only here, and only when a picture is asked for: it is the extra ``bleen[plot]``.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Resume
@@ -100,7 +101,8 @@ def write_plot(explained: Explanation, path: Path) -> None:
     check_plot(path)
     from matplotlib import rc_context
 
-    with rc_context(_STYLE):  # type: ignore[arg-type]
+    # A sign that the font lacks is drawn as a box, and no reason to write a warning into a terminal.
+    with rc_context(_STYLE), warnings.catch_warnings(action="ignore", category=UserWarning):  # type: ignore[arg-type]
         figure = draw(explained)
         undated = {"Date": None} if path.suffix.lower() == ".svg" else None
         try:
@@ -118,7 +120,8 @@ def draw(explained: Explanation) -> "Figure":
     course = course_of(explained)
     panels = _panels(course)
     rows, heights = _rows(course), [1.0, *(1.25 for _ in panels[1:])]
-    head = 0.75 + 0.2 * (max((row for row, _ in rows), default=0) + 1)
+    said = _sentence(explained)
+    head = 0.58 + 0.17 * len(said) + 0.2 * (max((row for row, _ in rows), default=0) + 1)
     size = head + 0.6 + 1.2 * sum(heights)
     figure = Figure(figsize=(_WIDTH, size))
     grid = figure.add_gridspec(
@@ -134,7 +137,7 @@ def draw(explained: Explanation) -> "Figure":
     assert first is not None, "there is always a panel of weights"
     _mark(first, course, rows, seconds)
     axes.set_xlabel(f"{unit} since it began, {explained.rollout.started:%Y-%m-%d %H:%M} UTC")
-    _title(figure, explained, size)
+    _title(figure, explained, said, size)
     return figure
 
 
@@ -292,9 +295,9 @@ def _name(axes: "Axes", course: Course, names: Sequence[tuple[float, str, str]],
         )
 
 
-def shorten_name(name: str) -> str:
-    """Return a name that has room beside a panel."""
-    return name if len(name) <= 16 else name[:15] + "…"
+def shorten_name(name: str, room: int = 16) -> str:
+    """Return a name that has room, by default beside a panel."""
+    return name if len(name) <= room else name[: room - 1] + "…"
 
 
 def _rows(course: Course) -> list[tuple[int, tuple[float, str]]]:
@@ -334,10 +337,16 @@ def _unit(end: float) -> tuple[str, float]:
     return ("minutes", 60.0) if end <= 3 * 3600 else ("hours", 3600.0)
 
 
-def _title(figure: "Figure", explained: Explanation, size: float) -> None:
+def _sentence(explained: Explanation) -> list[str]:
+    """Return the outcome with its reason, on two lines at most."""
+    outcome = explained.rollout.outcome
+    return wrap(outcome_words(outcome) if outcome else "under way", 110, max_lines=2, placeholder=" …")
+
+
+def _title(figure: "Figure", explained: Explanation, said: Sequence[str], size: float) -> None:
     summary = explained.rollout
     source = f"{summary.origin.name} → " if summary.origin else ""
     named = f"{summary.id}   {source}{summary.target.name} {summary.target.version}".rstrip()
-    outcome = outcome_words(summary.outcome) if summary.outcome else "under way"
-    figure.text(0.02, 1 - 0.12 / size, named, fontsize=12.5, fontweight="bold", va="top")
-    figure.text(0.02, 1 - 0.36 / size, shorten(outcome, 132, placeholder=" …"), fontsize=9, va="top")
+    figure.text(0.02, 1 - 0.12 / size, shorten_name(named, 80), fontsize=12.5, fontweight="bold", va="top")
+    for number, line in enumerate(said):
+        figure.text(0.02, 1 - (0.36 + 0.17 * number) / size, line, fontsize=9, va="top")

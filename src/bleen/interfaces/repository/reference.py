@@ -50,8 +50,8 @@ enough:
   `BLEEN_RELEASE`, `BLEEN_COLOUR`, `BLEEN_INSTANCE` and `BLEEN_FILES` in its environment.
 - `env` and `files` are part of the release, and go back with it. All `files` of a service are UTF-8 text, of 256 KiB in all.
 - A secret is named, never written: `{{secret: NAME}}`.
-- `strategy: {{type: canary, preset: normal}}` lets the users' own traffic decide about a release. Steps of one's own rise to 100 %
-  of the traffic and never fall: to take traffic away from a release is to roll it back.
+- `strategy: {{type: canary, preset: normal}}` lets the users' own traffic decide about a release. Steps of one's own rise to
+  100 % of the traffic and never fall: to take traffic away from a release is to roll it back.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
