@@ -139,7 +139,7 @@ class Evidence(Value, frozen=True):
         return _log_mean(self.good[kind]) if self.good else 0.0
 
 
-class _Bet(NamedTuple):
+class Bet(NamedTuple):
     """A likelihood ratio: exp((x bad + y baseline + still) / dispersion)."""
 
     bad: float
@@ -153,8 +153,8 @@ def weigh(evidence: Evidence, tick: Tick, margins: Margins, usual: Usual) -> Evi
         return evidence
     split = tick.canary_of / tick.baseline_of
     slack = margins.slack * tick.canary_of
-    worse = [_beside(margins.worse, ratio, split, 0.0) for ratio in ratios(margins.worse)]
-    fine = [_beside(margins.fine, margins.fine / times, split, slack) for times in MILDER]
+    worse = [beside(margins.worse, ratio, split, 0.0) for ratio in ratios(margins.worse)]
+    fine = [beside(margins.fine, margins.fine / times, split, slack) for times in MILDER]
     kinds = range(len(tick.canary))
     return _wager(evidence, tick, usual, [worse for _ in kinds], [fine for _ in kinds])
 
@@ -171,8 +171,8 @@ def weigh_alone(evidence: Evidence, tick: Tick, margins: Margins, usual: Usual) 
     for kind in range(len(tick.canary)):
         expected = usual.at_most(kind) * tick.canary_of
         tolerated, enough = margins.worse * expected, margins.fine * expected + margins.slack * tick.canary_of
-        worse.append([_Bet(log(r / margins.worse), 0.0, (1 - r / margins.worse) * tolerated) for r in ratios(margins.worse)])
-        fine.append([_Bet(-log(times), 0.0, (1 - 1 / times) * enough) for times in MILDER])
+        worse.append([Bet(log(r / margins.worse), 0.0, (1 - r / margins.worse) * tolerated) for r in ratios(margins.worse)])
+        fine.append([Bet(-log(times), 0.0, (1 - 1 / times) * enough) for times in MILDER])
     return _wager(evidence, tick._replace(baseline=(0.0,) * len(tick.canary)), usual, worse, fine)
 
 
@@ -183,7 +183,7 @@ def ratios(tolerated: float) -> tuple[float, ...]:
     return tuple(first * (last / first) ** (n / (GRID - 1)) for n in range(GRID))
 
 
-def _beside(null: float, ratio: float, split: float, slack: float) -> _Bet:
+def beside(null: float, ratio: float, split: float, slack: float) -> Bet:
     """Return the bet on ``ratio`` against ``null``, for ``split`` requests of the canary to one of the baseline.
 
     ``slack`` bad events of the canary are tolerated on top: E[a^x b^y] <= exp((n_c r p_b + slack) (a - 1) + n_b p_b (b - 1)) is
@@ -191,11 +191,11 @@ def _beside(null: float, ratio: float, split: float, slack: float) -> _Bet:
     """
     b = (1 + null * split) / (1 + ratio * split)
     a = ratio / null * b
-    return _Bet(log(a), log(b), slack * (1 - a))
+    return Bet(log(a), log(b), slack * (1 - a))
 
 
 def _wager(
-    evidence: Evidence, tick: Tick, usual: Usual, worse: Sequence[Sequence[_Bet]], fine: Sequence[Sequence[_Bet]]
+    evidence: Evidence, tick: Tick, usual: Usual, worse: Sequence[Sequence[Bet]], fine: Sequence[Sequence[Bet]]
 ) -> Evidence:
     kinds = range(len(tick.canary))
     against = evidence.against or tuple((0.0,) * GRID for _ in kinds)
@@ -244,7 +244,7 @@ def missing(
     base = usual.share(kind)
     for logs, times in zip(evidence.good[kind] if evidence.good else (0.0,) * len(MILDER), MILDER, strict=True):
         if split > 0:
-            bet = _beside(margins.fine, margins.fine / times, split, margins.slack)
+            bet = beside(margins.fine, margins.fine / times, split, margins.slack)
             drift = share * bet.bad + base / split * bet.baseline + bet.still
         else:
             drift = -log(times) * share + (1 - 1 / times) * (margins.fine * usual.at_most(kind) + margins.slack)
