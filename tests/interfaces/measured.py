@@ -50,7 +50,7 @@ def assessment(
     verdict: Verdict = MORE, *, at: datetime = NOW, step: int | None = None, requests: int = 1234, held: float = 0.0
 ) -> Assessment:
     """Return what the traffic has shown."""
-    return Assessment(at, verdict, canary().step if step is None else step, requests, 9 * requests, 50.0, readings(), held)
+    return Assessment(at, verdict, canary().step if step is None else step, requests, 9 * requests, 50.0, readings(), held=held)
 
 
 def story(seconds: int = 600, every: int = 15, *, bad: bool = True) -> list[Entry]:

@@ -13,6 +13,7 @@ from bleen.domain.decision import AskHuman, Decision, Wait
 from bleen.domain.duration import Duration
 from bleen.domain.ledger import Draft, Measured
 from bleen.domain.rollout import RolledBack, Rollout
+from bleen.domain.signals import Golden
 from bleen.domain.strategy import Judge, OpenCohort, Stay
 from bleen.domain.traffic import HeaderCohort
 from bleen.domain.verdict import Cause, Inconclusive, Pass
@@ -99,6 +100,16 @@ def test_the_table_stands_below_the_step_and_is_aligned() -> None:
         "      at 50 a second",
     ]
     assert "errors            0.2 %" in "\n".join(shown(measured(), compact=True))
+
+
+def test_the_golden_signals_stand_below_the_table() -> None:
+    """Of both releases, wrapped within the terminal: traffic, latencies, errors by class and reason, saturation."""
+    new = Golden(2, 50.2, 2.4, 3.0, 11.0, 20.0, {"2xx": 49.0, "5xx": 1.2}, {"reset": 0.1}, 12, 0, 0.12, 34_000_000)
+    lines = shown(measured(signals=(new, structs.replace(new, release=1))), compact=False)
+    assert [line for line in lines if len(line) > 80] == []
+    said = " ".join(" ".join(lines).split())
+    assert "r2 50.2/s, p50 3 ms, p95 11 ms, p99 20 ms; 5xx 1.2/s, reset 0.1/s; 12 connections, 0.12 cores, 34 MB" in said
+    assert "r1 50.2/s" in said
 
 
 def test_what_is_not_measured_has_no_table() -> None:
