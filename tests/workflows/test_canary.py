@@ -9,7 +9,8 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from bleen.domain.canary import Analysis, CanaryStep, Events, JudgeStep, Measure, Synthetic, Unsure, Weight
+from bleen.domain.canary import Analysis, CanaryStep, CheckStep, Events, JudgeStep, Measure, Synthetic, Unsure, Weight
+from bleen.domain.check import HttpCheck
 from bleen.domain.command import Advance, GoBack
 from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.duration import seconds
@@ -92,6 +93,17 @@ async def test_a_release_with_errors_is_rolled_back_by_its_traffic(stage: Stage)
     assert stage.serving == 1
     assert isinstance((await measured(stage))[-1].verdict, Fail)
     await eventually(lambda: told(stage, "rolled-back"), "a notice")
+
+
+async def test_the_traffic_is_watched_while_checks_run(stage: Stage) -> None:
+    """A check that takes for ever does not keep users on a release that fails."""
+    await stage.deployed("1")
+    stage.prober.go.clear()
+    async with traffic(stage, failing=0.3):
+        rollout = await begun(stage, "2", canary(Weight(50.0), CheckStep((HttpCheck("/deep"),)), Measure(seconds(60))))
+        outcome = await stage.settled(rollout)
+    assert isinstance(outcome, RolledBack) and "of its requests fail" in outcome.reason
+    await eventually(lambda: cut_off(stage), "the end of the check")
 
 
 async def test_without_metrics_nothing_is_decided_and_it_goes_on_by_itself(stage: Stage) -> None:
@@ -260,3 +272,7 @@ async def answers_to(stage: Stage, host: str) -> bool:
 
 async def more_than(stage: Stage, count: int) -> bool:
     return len(await measured(stage)) > count
+
+
+async def cut_off(stage: Stage) -> bool:
+    return stage.prober.cancelled == 1

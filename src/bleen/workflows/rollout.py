@@ -10,13 +10,16 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, assert_never
 
+from msgspec import structs
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
+    from bleen.domain.check import CheckResult
     from bleen.domain.command import Abort, Command, Rename, Scale, Supersede, accept
+    from bleen.domain.comparison import comparison
     from bleen.domain.decide import advance, applied, decide, measured
     from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
     from bleen.domain.errors import BleenError, Conflict, NothingToDo, Permanent
@@ -252,12 +255,11 @@ class RolloutWorkflow:
                 )
                 self._update(applied(self._plan, decision, ended or self._now()), seen)
             case Measure():
-                results = await self._unless_interrupted(
-                    workflow.start_activity_method(Activities.run_checks, order, retry_policy=_FEW, **_LONG)
-                )
+                results = await self._checked(order)
                 if results is not None:
                     self._update(measured(self._plan, results), seen)
                     self._outbox.add(self._plan.id, Checked(results))
+                    self._seen = None
             case Promote() | Rollback():
                 self._update(applied(self._plan, decision, seen.at), seen)
             case Done():
@@ -265,6 +267,28 @@ class RolloutWorkflow:
                 self._outbox.add(self._plan.id, Finished())
             case _:
                 assert_never(decision)
+
+    async def _checked(self, order: Order) -> tuple[CheckResult, ...] | None:
+        """Return the results of the checks; None where a command, or the traffic, comes first."""
+        checking = workflow.start_activity_method(Activities.run_checks, order, retry_policy=_FEW, **_LONG)
+        if comparison(self._plan) is None:
+            return await self._unless_interrupted(checking)
+        watching = asyncio.create_task(self._watch_beside(order))
+        watching.add_done_callback(_forget)
+        try:
+            return await self._unless_interrupted(checking)
+        finally:
+            watching.cancel()
+
+    async def _watch_beside(self, order: Order) -> None:
+        """Watch the traffic while something else is done, and interrupt that when the traffic says no."""
+        while True:
+            order = structs.replace(order, gate=self._gate)
+            watched = await workflow.execute_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_WATCH)
+            self._learn(watched)
+            if decide(advance(self._plan, watched.seen, watched.seen.at), watched.seen, watched.seen.at) != order.decision:
+                self._interrupted = True
+                return
 
     def _learn(self, watched: Watched) -> None:
         """Take what a watch saw; what it measured goes to the ledger."""
