@@ -313,6 +313,19 @@ def test_going_back_takes_cohorts_and_copies_away_in_the_same_shift() -> None:
     assert back.route.cohorts == () and back.route.split.blue == 10_000
 
 
+@pytest.mark.parametrize("step", [HeaderStep("x-team", "beta"), CookieStep("team", "beta"), MirrorStep(100.0)])
+def test_going_back_takes_cohorts_and_copies_away_also_where_there_was_no_weight(step: CanaryStep) -> None:
+    """The stable release had all traffic throughout: it is not back before it has these requests, too."""
+    world = World().deployed(1, size=2)
+    rollout = arrive(world, world.begin(2, steps(step, Hold(), abort_delay=seconds(60)), size=2), Judge)
+    rollout = accept(rollout, GoBack("ada"), world.now)
+    while rollout.outcome is None:
+        rollout, _ = world.turn(rollout)
+        world.tick()
+    assert isinstance(last(world), Wait) and world.fleets[Colour.GREEN].size == 2
+    assert all(route and not route.cohorts and route.mirror is None for route in world.routes)
+
+
 def test_users_stay_with_their_release_only_while_both_have_a_share() -> None:
     """Affinity is part of the route between the first weight and the last."""
     world = World(verdict=GOOD).deployed(1, size=2)

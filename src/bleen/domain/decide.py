@@ -94,9 +94,19 @@ def _settle(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         kept = seen.may_serve(rollout.target_colour, rollout.target.number)
         outcome = Failed("there is nothing to go back to: it was left serving") if kept else rollout.retreat
         return structs.replace(rollout, outcome=outcome, settled=now)
-    if not seen.serves(rollout.stable_colour, stable.number):
+    if not _back(rollout, seen):
         return rollout
     return structs.replace(rollout, outcome=rollout.retreat, settled=now)
+
+
+def _back(rollout: Rollout, seen: Observation) -> bool:
+    """Return whether every gateway sends everything to the stable release: also cohorts and copies, which need no weight."""
+    stable = rollout.stable
+    return (
+        stable is not None
+        and seen.serves(rollout.stable_colour, stable.number)
+        and not any(route and (route.cohorts or route.mirror) for route in seen.routes)
+    )
 
 
 # ---- the rows of the table ----
@@ -117,7 +127,7 @@ def _going_back(rollout: Rollout, seen: Observation, now: datetime) -> Decision 
         return None
     if rollout.stable is None:
         return _give_up(rollout, seen)
-    if not seen.serves(rollout.stable_colour, rollout.stable.number):
+    if not _back(rollout, seen):
         return restore(rollout, seen)
     resized = _sized(seen, rollout, {rollout.stable_colour: rollout.stable_size})
     if resized is not None:
