@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bleen.domain.decision import Retire, Shift, Wait
-from bleen.domain.ledger import Decided
+from bleen.domain.ledger import Decided, Finished
 from bleen.domain.rollout import Observation
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.workflows.outbox import Outbox
@@ -32,3 +32,9 @@ def test_the_same_decision_later_is_another_entry() -> None:
     outbox = Outbox()
     keys = {outbox.draft(ROLLOUT, Decided(Wait("paused by ada"))).key for _ in range(3)}
     assert len(keys) == 3
+
+
+def test_a_rollout_finishes_once() -> None:
+    """The task that ended it was lost, and done again after a command that came meanwhile."""
+    first, again = Outbox(3).draft(ROLLOUT, Finished()), Outbox(4).draft(ROLLOUT, Finished())
+    assert first.key == again.key

@@ -1,7 +1,7 @@
 """What a rollout still has to enter into the ledger."""
 
 from bleen.domain.codec import digest_of
-from bleen.domain.ledger import Decided, Draft, Event
+from bleen.domain.ledger import Decided, Draft, Event, Finished
 
 
 class Outbox:
@@ -23,6 +23,8 @@ class Outbox:
         # Not what was seen: the same decision, taken again a moment later, is the same entry.
         content = digest_of(event.decision if isinstance(event, Decided) else event)
         key = f"{rollout}/{self.number}/{content.partition(':')[2][:12]}"
+        if isinstance(event, Finished):
+            key = f"{rollout}/finished"  # A task that is lost at the very end is done again, after a command that came meanwhile.
         return Draft(key, environment, service, event, by=by, rollout=rollout)
 
     def add(self, rollout: str, event: Event, by: str = "") -> None:
