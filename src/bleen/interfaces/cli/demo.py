@@ -10,8 +10,10 @@ from pathlib import Path
 from msgspec import structs
 
 from bleen.domain.errors import AlreadyRunning, BleenError
+from bleen.interfaces.cli.acts import Report
 from bleen.interfaces.cli.session import Session
-from bleen.interfaces.cli.story import Report, Story, Teller
+from bleen.interfaces.cli.story import Story
+from bleen.interfaces.cli.teller import Teller
 from bleen.interfaces.client import Client
 from bleen.interfaces.platform import Platform
 from bleen.settings import Ports, Settings

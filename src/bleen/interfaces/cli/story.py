@@ -1,147 +1,47 @@
-"""What the demo shows, act by act, and what it measured."""
+"""What the demo shows, act by act."""
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from msgspec import structs
 
+from bleen.domain.canary import Analysis, Measure, Tolerance, Weight
 from bleen.domain.decision import Shift
+from bleen.domain.duration import seconds
 from bleen.domain.errors import Unreachable
-from bleen.domain.ledger import Decided
-from bleen.domain.rollout import Aborted, Failed, Promoted, ReleaseRef, RolledBack, Superseded
+from bleen.domain.ledger import Decided, Measured
+from bleen.domain.rollout import Promoted, ReleaseRef, RolledBack
+from bleen.domain.service import Canary
 from bleen.domain.told import named
 from bleen.domain.traffic import WHOLE, Colour
+from bleen.domain.verdict import Assessment, Fail, Inconclusive, Pass
 from bleen.domain.views import RolloutSummary
-from bleen.interfaces.cli.session import Session
+from bleen.interfaces.cli.acts import OUTCOMES, WENT_BACK, Act, Report, report
+from bleen.interfaces.cli.teller import Teller
 from bleen.interfaces.client import Client
 from bleen.interfaces.repository import LoadedService, find_service, runtime_of, with_version
 from bleen.interfaces.repository.examples import examples_folder
-from bleen.interfaces.views import GoBackOrder
-from bleen.interfaces.words import outcome_words
-from bleen.providers.load import Load, LoadProcess, Mode, Outcome, Sample
+from bleen.interfaces.views import ExplainedLine, GoBackOrder
+from bleen.interfaces.words import outcome_words, verdict_words
+from bleen.providers.load import Load, LoadProcess, Mode, Sample
 from bleen.workflows.messages import DeployRequest, Refused, Started
 
 ENVIRONMENT, PERSON = "dev", "demo"
-HELLO_RATE, DATASETTE_RATE = 300.0, 50.0
-"""Requests a second: what two cores serve beside everything else of the story."""
-
-
-WENT_BACK = "went back"
-_WORDS: dict[type, str] = {
-    Promoted: "promoted",
-    RolledBack: "refused",
-    Aborted: "aborted",
-    Superseded: "superseded",
-    Failed: "failed",
-}
-
-
-@dataclass
-class Act:
-    """One rollout of the story."""
-
-    service: str
-    origin: str
-    target: str
-    outcome: str
-    as_expected: bool
-    began: float
-    """Times are of `time.perf_counter`, which every process of the machine shares."""
-    ended: float
-    shifted: float | None = None
-    """When the shift of all traffic was decided; None where it never was."""
-    release: str = ""
-    """The release that traffic was to reach, ``r2``."""
-    failed: int = 0
-
-    @property
-    def plain(self) -> dict[str, object]:
-        return {
-            "service": self.service,
-            "from": self.origin,
-            "to": self.target,
-            "outcome": self.outcome,
-            "failed_requests": self.failed,
-            "seconds": round(self.ended - self.began, 2),
-        }
-
-
-@dataclass
-class Report:
-    """What came of it."""
-
-    acts: list[Act]
-    samples: dict[str, Sequence[Sample]]
-    rollback_ms: float
-    switch_ms: list[float] = field(default_factory=list)
-
-    @property
-    def requests(self) -> int:
-        return sum(len(samples) for samples in self.samples.values())
-
-    @property
-    def failed(self) -> int:
-        return sum(bool(s.failure) for samples in self.samples.values() for s in samples)
-
-    @property
-    def ok(self) -> bool:
-        return self.failed == 0 and all(act.as_expected for act in self.acts) and bool(self.switch_ms)
-
-    def plain(self) -> dict[str, object]:
-        """Return the object that `bleen demo --json` prints."""
-        switches = (
-            {"median": round(median(self.switch_ms), 1), "max": round(max(self.switch_ms), 1)} if self.switch_ms else None
-        )
-        return {
-            "ok": self.ok,
-            "requests": self.requests,
-            "failed_requests": self.failed,
-            "switch_ms": switches,
-            "rollback_ms": round(self.rollback_ms, 1),
-            "rollouts": [act.plain for act in self.acts],
-        }
-
-
-class Teller:
-    """Tells the story in plain lines, each with its time; says nothing with --json."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._began = time.monotonic()
-
-    def say(self, text: str) -> None:
-        """Tell what happens now."""
-        if not self._session.json:
-            self._session.say(f"{time.monotonic() - self._began:5.1f}s  {text}", " " * 8)
-
-    def conclude(self, report: Report) -> None:
-        """Print the report."""
-        session = self._session
-        session.say()
-        head = ("SERVICE", "FROM", "TO", "OUTCOME", "FAILED", "SECONDS")
-        session.table(head, [_row(act) for act in report.acts])
-        session.say()
-        plain = report.plain()
-        session.say(f"requests          {report.requests}, of which {report.failed} failed")
-        if report.switch_ms:
-            switch = plain["switch_ms"]
-            assert isinstance(switch, dict)
-            session.say(f"switch            {switch['median']} ms from decision to first answer, at most {switch['max']} ms")
-        session.say(f"rollback          {plain['rollback_ms']} ms from the word to the last request on the other release")
-        session.say(f"verdict           {'all as it should be' if report.ok else 'NOT as it should be'}")
-        session.say()
-        session.say("now your own: bleen init myrepo, cd myrepo, bleen up, bleen deploy hello")
-
-
-def _row(act: Act) -> tuple[str, ...]:
-    return (act.service, act.origin, act.target, act.outcome, str(act.failed), f"{act.ended - act.began:.1f}")
+HELLO_RATE, DATASETTE_RATE, GREETER_RATE = 300.0, 50.0, 500.0
+"""Requests a second: what two cores serve beside everything else of the story; greeter has them for itself."""
+TRIED = Canary(
+    steps=(Weight(30.0), Measure(seconds(60)), Weight(100.0)),
+    analysis=Analysis(bake=seconds(3), warm_up=seconds(1), slack=2.0, latency=Tolerance(ratio=3.0)),
+)
+"""For a story: with 2 % of failures tolerated beyond the ratio some hundred requests tell; the default asks for thousands.
+Answers that take a millisecond are all noise beside everything else on this machine: three times as many may be slow."""
 
 
 class Story:
@@ -152,36 +52,48 @@ class Story:
         self._port = gateway_port
         self._tell = teller
         self._acts: list[Act] = []
+        self._samples: dict[str, Sequence[Sample]] = {}
         self._wall = time.time() - time.perf_counter()
-        self._hello, self._datasette = (find_service(examples_folder(), name) for name in ("hello", "datasette"))
+        self._hello, self._datasette, greeter = (find_service(examples_folder(), n) for n in ("hello", "datasette", "greeter"))
+        self._greeter = replace(greeter, service=structs.replace(greeter.service, strategy=TRIED))
 
     async def run(self) -> Report:
         """Play it all under traffic; return the report."""
         await self._open()
-        loads = {
-            "hello": LoadProcess(Load(self._port, HELLO_RATE, Mode.KEEP_ALIVE, host="hello.localhost")),
-            "datasette": LoadProcess(
-                Load(self._port, DATASETTE_RATE, Mode.NEW, host="datasette.localhost", path="/-/actor.json")
-            ),
-        }
+        self._tell.say(f"traffic begins: {HELLO_RATE:g} requests a second to hello, {DATASETTE_RATE:g} to datasette")
+        async with self._traffic(
+            Load(self._port, HELLO_RATE, Mode.KEEP_ALIVE, host="hello.localhost"),
+            Load(self._port, DATASETTE_RATE, Mode.NEW, host="datasette.localhost", path="/-/actor.json"),
+        ):
+            await self._switch()
+        self._tell.say(f"other traffic begins: {GREETER_RATE:g} requests a second to greeter, a canary")
+        async with self._traffic(Load(self._port, GREETER_RATE, Mode.KEEP_ALIVE, host="greeter.localhost")):
+            await self._try()
+        return report(self._acts, self._samples)
+
+    @asynccontextmanager
+    async def _traffic(self, *wanted: Load) -> AsyncIterator[None]:
+        """Send requests from a second before the block to a second after it, and keep what became of them."""
+        loads = {load.host.removesuffix(".localhost"): LoadProcess(load) for load in wanted}
         for load in loads.values():
             await load.start()
-        self._tell.say(f"traffic begins: {HELLO_RATE:g} requests a second to hello, {DATASETTE_RATE:g} to datasette")
         try:
             await asyncio.sleep(1)
-            await self._play()
+            yield
             await asyncio.sleep(1)
         finally:
-            outcomes = {name: await load.stop() for name, load in loads.items()}
-        return self._report(outcomes)
+            for name, load in loads.items():
+                self._samples[name] = (await load.stop()).samples
 
     async def _open(self) -> None:
         self._tell.say("building images from PyPI and from a folder; kept for the next time")
         await self._deploy("hello 1.0", self._hello, expect=Promoted)
         await self._deploy("datasette 0.65.2", self._datasette, expect=Promoted)
+        await self._deploy("greeter 1.0", self._greeter, expect=Promoted)
         self._acts.clear()
 
-    async def _play(self) -> None:
+    async def _switch(self) -> None:
+        """All traffic at once, and back."""
         newer = replace(self._datasette, service=with_version(self._datasette.service, "0.65.5"))
         broken = replace(self._datasette, service=with_version(self._datasette.service, "0.65.1"))
         await self._deploy("datasette 0.65.5, a real newer version", newer, expect=Promoted)
@@ -197,6 +109,13 @@ class Story:
             expect=Promoted,
         )
         await meanwhile
+
+    async def _try(self) -> None:
+        """A share of the traffic decides."""
+        good = _changed(self._greeter, GREETING="Good evening")
+        await self._deploy("greeter 2.0: 30 % of its traffic decides", good, expect=Promoted)
+        bad = _changed(self._greeter, GREETING="Good grief", HELLO_ERROR_SHARE="0.05")
+        await self._deploy("greeter 3.0, which fails 5 % of its requests", bad, expect=RolledBack)
 
     async def _deploy(self, title: str, loaded: LoadedService, *, expect: type) -> None:
         self._tell.say(f"deploy {title}")
@@ -265,59 +184,42 @@ class Story:
 
     def _note(self, summary: RolloutSummary, expect: type, began: float) -> None:
         assert summary.outcome is not None
-        self._tell.say(f"  {outcome_words(summary.outcome)}")
+        ended, lines = time.perf_counter(), self._client.explain(summary.id).lines
+        tried = summary.service == self._greeter.service.service and summary.origin is not None
+        found = judgement(lines) if tried else None
+        yes = f": its traffic says yes: {found.verdict.why}" if found and isinstance(found.verdict, Pass) else ""
+        self._tell.say(f"  {outcome_words(summary.outcome)}{yes}")
         act = Act(
             service=summary.service,
             origin=_called(summary.origin),
             target=_called(summary.target),
-            outcome=_WORDS[type(summary.outcome)],
-            as_expected=isinstance(summary.outcome, expect),
+            outcome="rolled back" if found and isinstance(found.verdict, Fail) else OUTCOMES[type(summary.outcome)],
+            as_expected=isinstance(summary.outcome, expect) and (found is not None or not tried),
             began=began,
-            ended=time.perf_counter(),
-            shifted=self._shifted(summary),
+            ended=ended,
+            shifted=None if tried else self._shifted(lines, summary.target.number),
             release=summary.target.name,
+            tried=tried,
+            verdict=verdict_words(found) if found else None,
         )
         self._acts.append(act)
 
-    def _shifted(self, summary: RolloutSummary) -> float | None:
+    def _shifted(self, lines: Sequence[ExplainedLine], release: int) -> float | None:
         """Return when all traffic was decided to go to the new release."""
-        for line in self._client.explain(summary.id).lines:
+        for line in lines:
             event = line.event
             if not isinstance(event, Decided) or not isinstance(event.decision, Shift):
                 continue
             route = event.decision.route
-            colour = next(c for c in Colour if route.split.weight(c) == WHOLE)
-            if route.release(colour) == summary.target.number:
+            if any(route.split.weight(c) == WHOLE and route.release(c) == release for c in Colour):
                 return line.at.timestamp() - self._wall
         return None
 
-    # ---- what was measured ----
 
-    def _report(self, outcomes: dict[str, Outcome]) -> Report:
-        report = Report(self._acts, {name: outcome.samples for name, outcome in outcomes.items()}, 0.0)
-        for act in self._acts:
-            samples = report.samples[act.service]
-            act.failed = sum(bool(s.failure) for s in samples if act.began <= s.due <= act.ended)
-            first = _first(samples, act)
-            if act.shifted is not None and first is not None:
-                report.switch_ms.append((first - act.shifted) * 1000)
-        report.rollback_ms = self._last_on_the_other(report.samples["hello"])
-        return report
-
-    def _last_on_the_other(self, samples: Sequence[Sample]) -> float:
-        """Return the time from the word to the last request that the release gone back from answered, in ms."""
-        back = next(act for act in self._acts if act.outcome == WENT_BACK)
-        after = [s.started for s in samples if s.answered_by == back.release and s.started >= back.began]
-        before_next = [t for t in after if t <= back.ended + 1]
-        return (max(before_next) - back.began) * 1000 if before_next else 0.0
-
-
-def _first(samples: Sequence[Sample], act: Act) -> float | None:
-    """Return when the first request that the new release answered was sent, once traffic was to reach it."""
-    if act.shifted is None:
-        return None
-    reached = [s.started for s in samples if s.answered_by == act.release and act.shifted <= s.started <= act.ended + 1]
-    return min(reached, default=None)
+def judgement(lines: Sequence[ExplainedLine]) -> Assessment | None:
+    """Return what the traffic had shown when it decided; None where it did not."""
+    measured = [line.event.assessment for line in lines if isinstance(line.event, Measured)]
+    return next((each for each in reversed(measured) if not isinstance(each.verdict, Inconclusive)), None)
 
 
 def _changed(loaded: LoadedService, **env: str) -> LoadedService:
