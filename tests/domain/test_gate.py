@@ -131,7 +131,7 @@ def test_a_step_that_asks_for_requests_gets_them_before_it_passes() -> None:
 def test_evidence_for_a_release_is_gathered_anew_in_each_step() -> None:
     """A new step: evidence against it stays, evidence for it begins at nothing."""
     road = quick().learned()
-    before = road.run(60)
+    before = road.run(200)
     road.comparison = structs.replace(road.comparison, step=2)
     after = road.look()
     assert [r.worse for r in after.readings] == pytest.approx([r.worse for r in before.readings], abs=0.1)

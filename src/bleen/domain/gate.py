@@ -24,8 +24,8 @@ from bleen.domain.signals import Counters, Histogram, Sample
 from bleen.domain.tally import Tally, margins, told
 from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
 
-GAP = 10.0
-"""Seconds between two samples after which what lies between is not compared."""
+GAP = 30.0
+"""Seconds between two samples after which what lies between is not compared. A controller that was killed is back before."""
 STALE = 5.0
 """Seconds after which a sample says nothing about now."""
 IDLE = timedelta(seconds=30)
@@ -276,9 +276,10 @@ def _more(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: d
     if any(need is None for need in needs):
         name = next(m.name for m, need in zip(doubtful, needs, strict=True) if need is None)
         return Inconclusive(Cause.MORE_REQUESTS, f"its {name} look worse than is tolerated, and that is not certain yet")
-    need = max(least, *(ceil(need) for need in needs if need is not None), 1) if needs else least
-    rate = gate.recent.requests
-    why = f"about {need:,} more requests to it are needed" + (f", for its {doubtful[0].name}" if doubtful else "")
+    wanted = {m.name: ceil(need) for m, need in zip(doubtful, needs, strict=True) if need is not None}
+    most = max(wanted, key=lambda name: wanted[name], default="")
+    need, rate = max(least, wanted.get(most, 0), 1), gate.recent.requests
+    why = f"about {need:,} more requests to it are needed" + (f", for its {most}" if wanted.get(most, 0) >= need else "")
     return Inconclusive(Cause.MORE_REQUESTS, why, need, need / rate if rate > 0.001 else None)
 
 
