@@ -17,14 +17,16 @@ from bleen.domain.canary import Events, Metric, Number
 from bleen.domain.comparison import Comparison
 from bleen.domain.errors import InvalidInput, Unreachable
 from bleen.domain.signals import Sample
-from bleen.providers.envoy.meter import COUNTERS, GAUGES, LATENCY, ClusterSeen, Meter, clusters, upper_bound
+from bleen.providers.envoy import endings
+from bleen.providers.envoy.meter import COPIED_LATENCY, COUNTERS, GAUGES, ClusterSeen, Meter, clusters, upper_bound
 from bleen.providers.found import Found, read_all, tell
 from bleen.providers.odometer import Meters, Odometer
 from bleen.providers.transport import httpx
 
 PATIENCE = 2.0
 """Seconds to wait for an answer."""
-PREFIX = "envoy_cluster_upstream_"
+BACKEND = endings.BACKEND_TAG.replace(".", "_")
+REQUEST, LATENCY = (f"envoy_{name.replace('.', '_')}" for name in (endings.REQUEST, endings.LATENCY))
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -167,11 +169,12 @@ class PrometheusMetrics:
 
 def _selector(job: str, wanted: Sequence[str]) -> str:
     """Return one query for everything: its series are of one moment, and those of a gateway of one scrape."""
-    told = sorted({"rq_xx", *(name for name in (*COUNTERS, *GAUGES) if not name.endswith("xx")), f"{LATENCY}_bucket"})
-    names = f"up|envoy_server_uptime|{PREFIX}({'|'.join(told)})"
+    whole = {_spelled(name) for name in (*COUNTERS, *GAUGES) if not name.endswith("xx")}
+    told = sorted({*whole, CLASSES, REQUEST, f"{LATENCY}_bucket", f"{_spelled(COPIED_LATENCY)}_bucket"})
+    names = "|".join(("up", "envoy_server_uptime", *told))
     backends = "|".join(map(re.escape, wanted))
     # The empty alternative: what is of the gateway itself has no backend.
-    labels = (f"job={_quoted(job)}", f"__name__=~{_quoted(names)}", f"bleen_backend=~{_quoted(f'|{backends}')}")
+    labels = (f"job={_quoted(job)}", f"__name__=~{_quoted(names)}", f"{BACKEND}=~{_quoted(f'|{backends}')}")
     return f"{{{','.join(labels)}}}"
 
 
@@ -179,20 +182,42 @@ def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
+def _spelled(name: str) -> str:
+    """Return how Prometheus is told the name that a cluster's counter has here."""
+    copies, _, last = name.rpartition(".")
+    return f"envoy_cluster_{copies}_upstream_{last}" if copies else f"envoy_cluster_upstream_{last}"
+
+
+CLASSES = _spelled("internal.rq_xx")
+"""All classes of copies, in which a label says which."""
+NAMES = {_spelled(name): name for name in (*COUNTERS, *GAUGES)}
+
+
 def _clusters_seen(points: Sequence[Point]) -> Mapping[tuple[str, str], ClusterSeen]:
-    values: dict[tuple[str, str], dict[str, float]] = {}
-    buckets: dict[tuple[str, str], dict[float, float]] = {}
+    of_cluster: dict[tuple[str, str], list[Point]] = {}
+    for point in points:
+        if BACKEND in point.metric:
+            of_cluster.setdefault((point.metric["instance"], point.metric[BACKEND]), []).append(point)
+    return {where: _cluster_seen(found) for where, found in of_cluster.items()}
+
+
+def _cluster_seen(points: Sequence[Point]) -> ClusterSeen:
+    ended: dict[tuple[int, str], float] = {}
+    values: dict[str, float] = {}
+    buckets: dict[str, dict[float, float]] = {}
     for point in points:
         labels = point.metric
-        if "bleen_backend" not in labels:
-            continue
-        where, name = (labels["instance"], labels["bleen_backend"]), labels["__name__"].removeprefix(PREFIX)
-        if "le" in labels:
-            buckets.setdefault(where, {})[float(labels["le"])] = point.number
+        name = labels["__name__"]
+        if name == REQUEST:
+            ended[int(labels["code"]), labels["flags"]] = point.number
+        elif name == CLASSES:
+            values[f"internal.rq_{labels['envoy_response_code_class']}xx"] = point.number
+        elif "le" in labels:
+            buckets.setdefault(name.removesuffix("_bucket"), {})[float(labels["le"])] = point.number
         else:
-            name = f"rq_{labels['envoy_response_code_class']}xx" if name == "rq_xx" else name
-            values.setdefault(where, {})[name] = point.number
-    return {where: ClusterSeen(values.get(where, {}), _disjoint(buckets.get(where, {}))) for where in values | buckets}
+            values[NAMES[name]] = point.number
+    latency, copied = (_disjoint(buckets.get(name, {})) for name in (LATENCY, _spelled(COPIED_LATENCY)))
+    return ClusterSeen(ended, latency, values, copied)
 
 
 def _disjoint(cumulative: Mapping[float, float]) -> Mapping[float, float]:

@@ -5,10 +5,12 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bleen.domain.canary import Events, Number
 from bleen.domain.errors import Unreachable
+from bleen.domain.traffic import WHOLE, Colour, Mirror
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.memory.fleets import MemoryFleets
@@ -17,7 +19,7 @@ from bleen.providers.prometheus import PrometheusMetrics
 from tests.contracts.metrics import MetricsContract, a_comparison, has, of, read_until
 from tests.fixtures.envoy import EnvoyRun, until
 from tests.fixtures.prometheus import PrometheusRun, StatsPage
-from tests.providers.envoy.test_stats import EnvoyTraffic, both_releases
+from tests.providers.envoy.test_stats import EnvoyTraffic, a_route, both_releases
 from tests.providers.envoy.world import World
 
 
@@ -90,11 +92,14 @@ class TestPrometheusKeepsThePort(MetricsContract):
 
 
 async def test_it_tells_what_envoy_tells(traffic: ScrapedTraffic, metrics: PrometheusMetrics, envoy: EnvoyRun) -> None:
-    """The counters are the same, and the buckets are coarser at most."""
+    """The counters are the same, those of copies too, and the buckets are coarser at most."""
     direct = EnvoyMetrics([envoy.place])
     for status, seconds in ((200, 0.0), (503, 0.0), (200, 0.02), (200, 0.15)):
         await traffic.ask(2, status, seconds)
-    told, seen = await read_until(metrics, has(2, 4)), await read_until(direct, has(2, 4))  # type: ignore[arg-type]
+    copying = msgspec.structs.replace(a_route(0), preview=Colour.GREEN, mirror=Mirror(WHOLE))
+    await traffic.world.gateway.set_route(copying, 2)
+    await traffic.world.ask("/status/404")
+    told, seen = await read_until(metrics, has(2, 5)), await read_until(direct, has(2, 5))  # type: ignore[arg-type]
     assert of(told, 2).classes == of(seen, 2).classes and of(told, 2).failed == of(seen, 2).failed == 1
     for edge in of(told, 2).latency.edges:
         assert of(told, 2).latency.slower(edge) == of(seen, 2).latency.slower(edge)

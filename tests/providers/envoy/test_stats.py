@@ -1,6 +1,7 @@
 """What an Envoy counts, against requests that were really sent."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -146,6 +147,32 @@ class TestEveryRequestCountsOnce:
         counted = of(await metrics.read(a_comparison()), 2)
         assert (broken.asked, counted.requests, counted.failed) == (["/slow"], 0, 0)
 
+    async def test_a_client_that_left_half_way_is_no_failure(self, traffic: "EnvoyTraffic", metrics: EnvoyMetrics) -> None:
+        """It was answered, as far as it cared to listen."""
+        headers = {"host": "hello.localhost", "x-bleen-release": "r2"}
+        async with (
+            httpx.AsyncClient(trust_env=False, verify=False) as client,
+            client.stream("GET", f"{traffic.world.url}/stream/5", headers=headers) as answer,
+        ):
+            await anext(answer.aiter_bytes())
+        counted = of(await read_until(metrics, lambda s: of(s, 2).requests > 0), 2)
+        assert (counted.requests, counted.failed, counted.classes) == (1, 0, {"2xx": 1})
+
+    async def test_attempts_in_vain_are_no_answers_that_broke_off(
+        self, world: World, broken: Misbehaving, metrics: EnvoyMetrics
+    ) -> None:
+        """Connections that were closed and messages that could not be parsed, by four attempts each: two failures."""
+        for path in ("/close", "/garbage"):
+            await world.ask(path)
+        counted = of(await metrics.read(a_comparison()), 2)
+        assert (counted.requests, counted.failed, counted.reasons.get("broken")) == (2, 2, None)
+
+    async def test_no_client_can_pass_for_a_copy(self, traffic: "EnvoyTraffic", metrics: EnvoyMetrics) -> None:
+        """Its request would count twice."""
+        pretence = {"x_envoy_internal": "true", "x_forwarded_for": "10.0.0.1", "x_bleen_mirror": "r2"}
+        assert (await traffic.world.ask(x_bleen_release="r2", **pretence)).status_code == 200
+        assert of(await read_until(metrics, lambda s: of(s, 2).requests > 0), 2).requests == 1
+
     async def test_nobody_there_is_a_failure(self, world: World, metrics: EnvoyMetrics) -> None:
         """With no instance, or none that listens, Envoy answers 503 for the release, and counts it."""
         nowhere = (Endpoint(address="127.0.0.1", port=1),)
@@ -172,23 +199,29 @@ class TestEveryRequestCountsOnce:
         """Mirrored requests are answered to nobody, and tell of the release all the same."""
         route = msgspec.structs.replace(a_route(0), preview=Colour.GREEN, mirror=Mirror(WHOLE))
         await world.gateway.set_route(route, 2)
-        for path in ("/", "/close"):
+        for path in ("/", "/close", "/cut"):
             assert (await world.ask(path)).headers["x-bleen-release"] == "r1"
-        sample = await read_until(metrics, lambda s: of(s, 2).requests == 2)
-        assert (of(sample, 2).classes, of(sample, 2).failed) == ({"2xx": 1, "5xx": 1}, 1)
-        assert (of(sample, 1).requests, of(sample, 1).failed) == (2, 0)
+        sample = await read_until(metrics, lambda s: of(s, 2).requests == 3 and of(s, 2).failed == 2)
+        assert (of(sample, 2).classes, of(sample, 2).reasons["broken"]) == ({"2xx": 2, "5xx": 1}, 1)
+        assert (of(sample, 1).requests, of(sample, 1).failed) == (3, 0)
+        copied = of(await read_until(metrics, lambda s: of(s, 2).latency.total > 0), 2)
+        assert copied.latency.total == 1
 
     async def test_streams_and_websockets_end_without_failure(self, traffic: "EnvoyTraffic", metrics: EnvoyMetrics) -> None:
-        """Neither the end of a stream of events nor a closed websocket is an answer that broke off."""
-        assert (await traffic.world.ask("/stream/0.3", x_bleen_release="r2")).text.count("event") == 0
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(traffic.world.url, headers={"host": "hello.localhost", "x-bleen-release": "r2"}) as socket,
-        ):
+        """Neither the end of a stream of events nor that of a websocket is an answer that broke off, or a latency."""
+        url, headers = traffic.world.url, {"host": "hello.localhost", "x-bleen-release": "r2"}
+        assert (await traffic.world.ask("/stream/0.3", x_bleen_release="r2")).text.count("data") == 3
+        async with aiohttp.ClientSession(headers=headers) as session, session.ws_connect(url) as socket:
             assert of(await metrics.read(a_comparison()), 2).connections >= 1
             await socket.close()
+        async with aiohttp.ClientSession(headers=headers) as session, session.ws_connect(url) as socket:
+            traffic.world.instances.signal("g1", signal.SIGKILL)
+            assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE)
+        await read_until(metrics, lambda s: of(s, 2).requests == 3)
+        await asyncio.sleep(1.2)
         counted = of(await metrics.read(a_comparison()), 2)
-        assert (counted.requests, counted.failed, counted.classes) == (2, 0, {"1xx": 1, "2xx": 1})
+        assert (counted.requests, counted.failed, counted.classes) == (3, 0, {"1xx": 2, "2xx": 1})
+        assert counted.latency.total == 0
 
 
 async def _left(world: World, path: str, patience: float) -> None:
@@ -202,7 +235,7 @@ class TestCountersSurviveWhatTheyCount:
     """Instances, colours and gateways come and go."""
 
     async def test_another_instance_takes_nothing_away(self, traffic: "EnvoyTraffic", metrics: EnvoyMetrics) -> None:
-        """Envoy forgets classes and latencies when a cluster changes; the sums go on."""
+        """Classes and latencies are not the cluster's, which changes."""
         world = traffic.world
         await traffic.ask(2, 500)
         await traffic.ask(2)

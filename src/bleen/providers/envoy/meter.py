@@ -1,23 +1,30 @@
-"""What Envoy's counters of a cluster say of a release, whoever read them.
+"""What an Envoy's counters say of a release, whoever read them.
 
-What Envoy 1.40 counts per cluster, as tests/providers/envoy/test_stats.py sees it:
+What Envoy 1.40 counts, as tests/providers/envoy/test_stats.py sees it:
 
-- `upstream_rq_<n>xx` counts one answer per request, when its headers are sent on: the instance's, or Envoy's own 502, 503
-  or 504 where retries were in vain. An attempt that was retried counts nowhere here; nor does a request whose client
-  left before the answer, nor a probe. A mirrored request counts at the release that got the copy.
-- An answer that breaks off half-way has counted as 2xx by then. It shows as a connection that the instance closed under a
+- Users' requests are counted when they have ended (`bleen.providers.envoy.endings`): once each, whatever was tried in vain
+  before, by the status of the answer, which is the instance's, or Envoy's own 502, 503 or 504 where retries were in vain.
+  No change of a cluster or of a listener loses one. A stream of events or a websocket counts at its end, and not before.
+- A request whose client left before the answer has no status, and counts nowhere; whose client left later, has not failed.
+  An answer that an instance broke off counts by its status, with the flag of a protocol error, or of a connection that
+  was closed or reset. A websocket that an instance closes has that flag too: most have no other end, so that it is none.
+- Their histogram is of answers that instances gave to their end, websockets and streams of events left out. Histograms hold
+  two significant digits, in whole ms rounded down, and are merged each second (`stats_flush_interval`): they lag behind
+  the counters by a second at most.
+- A counter that no request met for an hour or two is forgotten, and begins anew at zero; an `Odometer` adds them up.
+- Mirrored copies are in no log. The cluster counts them as `internal.upstream_rq_<n>xx` at the release that gets them, and
+  no client can pass for a copy. Those counters, and their histogram, begin anew when a cluster changes (an instance comes or
+  goes): what was answered between the last reading and the change is lost, about 0.25 s of copies.
+- A copy that breaks off half-way has counted as 2xx by then. It shows as a connection that the instance closed under a
   request (`upstream_cx_destroy_remote_with_active_rq`) *and* as a message that could not be parsed to its end
   (`upstream_cx_protocol_error`). Each of the two alone happens with requests that are answered 502 or 503, so
-  that the smaller of both is taken.
-- Histograms hold two significant digits, in whole ms rounded down, and are merged each second (`stats_flush_interval`): they
-  lag behind the counters by a second at most. Requests that no instance answered are in no histogram.
-- When a cluster changes (an instance comes or goes), the classes and the histogram begin anew at zero once the old one is
-  gone; the rest goes on. An `Odometer` adds them up. What was answered between the last reading and the change is lost, the
-  good and the bad: read each second at 300 requests a second, a change cost 0.25 s of requests and 0.5 s of latencies.
+  that the smaller of both is taken, and no more than there were copies.
+- Attempts that failed are told by the cluster's other counters, which go on when it changes.
 """
 
 from collections.abc import Mapping, Sequence
 from math import inf, log10
+from typing import Any
 
 import msgspec
 
@@ -26,6 +33,8 @@ from bleen.domain.traffic import Colour, backend_name
 from bleen.providers.odometer import Odometer
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+COPIES = tuple(f"internal.rq_{each}" for each in CLASSES)
+COPIED_LATENCY = "internal.rq_time"
 PARSE, CLOSED = "cx_protocol_error", "cx_destroy_remote_with_active_rq"
 REASONS = {
     "timeout": ("rq_timeout", "rq_per_try_timeout"),
@@ -35,19 +44,25 @@ REASONS = {
     "gave-up": ("rq_retry_limit_exceeded",),
 }
 """Envoy's counters of attempts that failed, by what Bleen calls them."""
-EVENTS = (PARSE, *sorted({name for names in REASONS.values() for name in names}))
-COUNTERS = (*(f"rq_{each}" for each in CLASSES), *EVENTS)
+COUNTERS = (*COPIES, PARSE, *sorted({name for names in REASONS.values() for name in names}))
 GAUGES = ("cx_active", "rq_pending_active")
-LATENCY = "rq_time"
+BROKEN = {"UPE", "UC", "UR"}
+"""Flags of an instance that broke its answer off: protocol error, connection closed, reset."""
+LEFT = "DC"
+"""Flag of a client that left."""
 
 
 class ClusterSeen(msgspec.Struct, frozen=True):
     """What one gateway has counted of one cluster. What it has never counted is missing."""
 
-    values: Mapping[str, float] = {}
-    """Counters and gauges by their names without ``upstream_``; the classes are ``rq_2xx`` and so on."""
+    ended: Mapping[tuple[int, str], float] = {}
+    """Users' requests by status and response flags."""
     latency: Mapping[float, float] = {}
     """How many latencies are in each bucket, by its upper bound in ms, and beyond all under infinity."""
+    values: Mapping[str, float] = {}
+    """The cluster's own counters and gauges by their names without ``upstream_``; copies are ``internal.rq_2xx`` and so on."""
+    copied_latency: Mapping[float, float] = {}
+    """As ``latency``, of copies."""
 
 
 def clusters(environment: str, service: str, releases: Sequence[int]) -> Sequence[str]:
@@ -65,44 +80,72 @@ def upper_bound(value: float) -> float:
     return round((value // unit + 1) * unit, 6)
 
 
+class _Sums:
+    """What one release met."""
+
+    def __init__(self) -> None:
+        self.ended: dict[tuple[int, str], float] = {}
+        self.values: dict[str, float] = dict.fromkeys((*COUNTERS, *GAUGES), 0)
+        self.buckets: dict[float, float] = {}
+
+
 class Meter:
     """The sums of one service's releases, over all gateways and both colours."""
 
     def __init__(self, odometer: Odometer) -> None:
         self._odometer = odometer
-        self._known: set[tuple[str, str]] = set()
+        self._known: dict[tuple[str, str], set[tuple[int, str]]] = {}
+        """By gateway and cluster: what requests have ended with. One that is missing later was forgotten."""
 
     def count(self, release: int, names: Sequence[str], seen: Mapping[tuple[str, str], ClusterSeen]) -> Counters:
         """Return the counters of ``release``, whose clusters are ``names``. ``seen`` is by gateway and cluster."""
-        sums: dict[str, float] = dict.fromkeys((*COUNTERS, *GAUGES), 0)
-        buckets: dict[float, float] = {}
-        self._known |= seen.keys()
+        sums = _Sums()
+        for where, cluster in seen.items():
+            self._known.setdefault(where, set()).update(cluster.ended)
         for where in sorted(self._known):
             if where[1] in names:
-                self._add(where, seen.get(where, ClusterSeen()), sums, buckets)
-        return _counters(release, sums, buckets)
+                self._add(where, seen.get(where, ClusterSeen()), sums)
+        return _counters(release, sums)
 
-    def _add(self, where: tuple[str, str], seen: ClusterSeen, sums: dict[str, float], buckets: dict[float, float]) -> None:
+    def _add(self, where: tuple[str, str], seen: ClusterSeen, sums: _Sums) -> None:
+        for ending in self._known[where]:
+            _plus(sums.ended, ending, self._odometer.read((*where, ending), {"": seen.ended.get(ending, 0)})[""])
         for name in COUNTERS:
-            sums[name] += self._odometer.read((*where, name), {"": seen.values.get(name, 0)})[""]
+            _plus(sums.values, name, self._odometer.read((*where, name), {"": seen.values.get(name, 0)})[""])
         for name in GAUGES:
-            sums[name] += seen.values.get(name, 0)
-        for edge, count in self._odometer.read((*where, LATENCY), seen.latency).items():
-            buckets[edge] = buckets.get(edge, 0) + count
+            _plus(sums.values, name, seen.values.get(name, 0))
+        for name, buckets in (("latency", seen.latency), (COPIED_LATENCY, seen.copied_latency)):
+            for edge, count in self._odometer.read((*where, name), buckets).items():
+                _plus(sums.buckets, edge, count)
 
 
-def _counters(release: int, sums: Mapping[str, float], buckets: Mapping[float, float]) -> Counters:
-    classes = {each: int(sums[f"rq_{each}"]) for each in CLASSES if sums[f"rq_{each}"]}
-    broken = int(min(sums[PARSE], sums[CLOSED]))
-    reasons = {reason: int(sum(sums[name] for name in names)) for reason, names in REASONS.items()} | {"broken": broken}
-    edges = sorted(edge for edge, count in buckets.items() if count and edge != inf)
+def _plus(sums: dict[Any, float], key: object, more: float) -> None:
+    sums[key] = sums.get(key, 0) + more
+
+
+def _counters(release: int, sums: _Sums) -> Counters:
+    values = sums.values
+    copies = {each: values[name] for each, name in zip(CLASSES, COPIES, strict=True)}
+    users = {each: sum(n for (status, _), n in sums.ended.items() if each == f"{status // 100}xx") for each in CLASSES}
+    classes = {each: int(users[each] + copies[each]) for each in CLASSES if users[each] + copies[each]}
+    broken = sum(count for ending, count in sums.ended.items() if _is_broken(*ending))
+    # Of the clusters' two counters, what is left for copies; written so that it can never go down.
+    broken = int(min(broken + sum(copies.values()) - copies["5xx"], max(broken, min(values[PARSE], values[CLOSED]))))
+    reasons = {reason: int(sum(values[name] for name in names)) for reason, names in REASONS.items()} | {"broken": broken}
+    edges = sorted(edge for edge, count in sums.buckets.items() if count and edge != inf)
     return Counters(
         release=release,
         requests=sum(classes.values()),
         failed=classes.get("5xx", 0) + broken,
         classes=classes,
         reasons={reason: count for reason, count in reasons.items() if count},
-        latency=Histogram(tuple(edges), tuple(int(buckets[edge]) for edge in edges), int(buckets.get(inf, 0))),
-        connections=int(sums["cx_active"]),
-        pending=int(sums["rq_pending_active"]),
+        latency=Histogram(tuple(edges), tuple(int(sums.buckets[edge]) for edge in edges), int(sums.buckets.get(inf, 0))),
+        connections=int(values["cx_active"]),
+        pending=int(values["rq_pending_active"]),
     )
+
+
+def _is_broken(status: int, flags: str) -> bool:
+    """Return whether an instance began to answer with ``status``, and broke off under a client that was still there."""
+    told = set(flags.split(","))
+    return 200 <= status < 500 and bool(told & BROKEN) and LEFT not in told

@@ -34,6 +34,8 @@ def envoy_argv(place: Place, concurrency: int = 1) -> list[str]:
         # Its shared memory would be one for all platforms of this machine.
         "--disable-hot-restart",
         *("--log-level", "warning"),
+        # Else a line for each request that was answered before its end: it has no latency to be counted.
+        *("--component-log-level", "misc:critical"),
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from bleen.domain.codec import plain
 from bleen.domain.listing import Listing
 from bleen.domain.traffic import Backend
+from bleen.providers.envoy.endings import BACKEND_TAG, FORGOTTEN, LATENCY, access_log
 from bleen.providers.envoy.place import Place
 from bleen.providers.envoy.ways import MIRROR_HEADER, OTHER_RETRIES, TYPE, Json, answer, live, preview, retries
 
@@ -176,6 +177,7 @@ def _connection_manager(place: Place) -> Json:
         "delayed_close_timeout": "10s",
         # Events and sockets may be silent for long; the default of five minutes would cut them.
         "stream_idle_timeout": "3600s",
+        "access_log": access_log(),
         "http_filters": [
             {"name": "envoy.filters.http.router", "typed_config": {"@type": router, "suppress_envoy_headers": True}}
         ],
@@ -198,16 +200,18 @@ def bootstrap(place: Place, connections: int = 50_000) -> Json:
         "dynamic_resources": {"lds_config": _source(place.listeners), "cds_config": _source(place.clusters)},
         "overload_manager": {"resource_monitors": [monitor]},
         "stats_flush_interval": "1s",
+        "stats_eviction_interval": f"{FORGOTTEN}s",
         "stats_config": {
             # A cluster's name has dots: without this, Prometheus is told of a cluster "dev" and of metrics with the rest.
             "stats_tags": [{"tag_name": BACKEND_TAG, "regex": r"^cluster\.(([^.]+\.[^.]+\.(?:blue|green)\.r\d+)\.)"}],
-            "histogram_bucket_settings": [{"match": {"suffix": ".upstream_rq_time"}, "buckets": LATENCIES}],
+            "histogram_bucket_settings": [
+                {"match": {"prefix": LATENCY}, "buckets": LATENCIES},
+                {"match": {"suffix": ".upstream_rq_time"}, "buckets": LATENCIES},  # of copies
+            ],
         },
     }
 
 
-BACKEND_TAG = "bleen.backend"
-"""The label of Prometheus, with an underscore, that says whose counters they are: ``dev.hello.green.r2``."""
 _STEPS = (1, 1.3, 1.8, 2.4, 3.2, 4.2, 5.6, 7.5)
 LATENCIES = sorted({0.5, *(round(step * 10**decade) for decade in range(5) for step in _STEPS), 100_000})
 """Edges of the histograms of latency that Prometheus is told, in ms: eight to a decade, where Envoy's own are two."""

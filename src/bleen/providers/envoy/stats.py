@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from bleen.domain.canary import Metric
 from bleen.domain.comparison import Comparison
 from bleen.domain.signals import Sample
-from bleen.providers.envoy.admin import Admin, StatsSeen
-from bleen.providers.envoy.meter import COUNTERS, GAUGES, LATENCY, ClusterSeen, Meter, clusters, upper_bound
+from bleen.providers.envoy.admin import Admin, Bucket, StatsSeen
+from bleen.providers.envoy.endings import latency_name, pattern, request_name
+from bleen.providers.envoy.meter import COPIED_LATENCY, COUNTERS, GAUGES, ClusterSeen, Meter, clusters, upper_bound
 from bleen.providers.envoy.place import Place
 from bleen.providers.odometer import Meters
 
@@ -52,16 +53,33 @@ class EnvoyMetrics:
 
 
 async def _ask(admin: Admin, wanted: Sequence[str]) -> tuple[StatsSeen, str]:
-    names = "|".join((*COUNTERS, *GAUGES, LATENCY))
-    pattern = f"cluster[.]({'|'.join(map(re.escape, wanted))})[.]upstream_({names})"
-    stats, started = await asyncio.gather(admin.stats(pattern), admin.started())
+    names = "|".join(map(re.escape, (*map(_spelled, (*COUNTERS, *GAUGES)), _spelled(COPIED_LATENCY))))
+    clusters_of = f"cluster[.]({'|'.join(map(re.escape, wanted))})[.]({names})"
+    stats, started = await asyncio.gather(admin.stats(f"{clusters_of}|{pattern(wanted)}"), admin.started())
     return stats, started
 
 
+def _spelled(name: str) -> str:
+    """Return how Envoy spells the name that a cluster's counter has here."""
+    copies, _, last = name.rpartition(".")
+    return f"{copies}.upstream_{last}" if copies else f"upstream_{last}"
+
+
 def _cluster_seen(stats: StatsSeen, cluster: str) -> ClusterSeen:
-    prefix = f"cluster.{cluster}.upstream_"
-    latency: dict[float, float] = {}
-    for bucket in stats.histograms.get(prefix + LATENCY, ()):
+    ended = {name: count for full, count in stats.values.items() if (name := request_name(full)) and name[0] == cluster}
+    prefix = f"cluster.{cluster}."
+    return ClusterSeen(
+        ended={(code, flags): count for (_, code, flags), count in ended.items()},
+        latency=_edges(stats.histograms.get(latency_name(cluster), ())),
+        values={name: stats.values.get(prefix + _spelled(name), 0) for name in (*COUNTERS, *GAUGES)},
+        copied_latency=_edges(stats.histograms.get(prefix + _spelled(COPIED_LATENCY), ())),
+    )
+
+
+def _edges(buckets: Sequence[Bucket]) -> Mapping[float, float]:
+    """Return how many are in each bucket, by its upper bound."""
+    found: dict[float, float] = {}
+    for bucket in buckets:
         edge = upper_bound(bucket.lower_bound)
-        latency[edge] = latency.get(edge, 0) + bucket.count
-    return ClusterSeen({name: stats.values.get(prefix + name, 0) for name in (*COUNTERS, *GAUGES)}, latency)
+        found[edge] = found.get(edge, 0) + bucket.count
+    return found
