@@ -34,7 +34,7 @@ CLUMP = 3.0
 CLUMPS = 0.5
 """So many events of the baseline weigh as much as that assumption: two that come one by one refute most of it."""
 UNSEEN = 20.0
-"""Ticks of the baseline in which clumps show that are usual. Until then a machine's pause looks like a fault of the canary."""
+"""Ticks of the baseline in which pauses show that are usual. Until then one looks like a fault of the canary."""
 MEMORY = 900.0
 """Seconds after which what is usual of the baseline is forgotten to 1/e: it has its hours."""
 SURE = 2.0
@@ -71,6 +71,8 @@ class Usual(Value, frozen=True):
     bad: tuple[float, ...] = ()
     squares: tuple[float, ...] = ()
     """Sum over ticks of (bad events)^2 / exposure."""
+    pauses: bool = False
+    """Whether a machine's pause makes such events, as it makes slow requests: in its first seconds it looks like a fault."""
 
     def dispersion(self, kind: int) -> float:
         """Return variance / mean of the bad events of a tick, at least 1: Pearson's statistic over its degrees of freedom.
@@ -79,7 +81,7 @@ class Usual(Value, frozen=True):
         what it does not explain is taken with twice the error on top.
         """
         bad = self.bad[kind] if self.bad else 0.0
-        unseen = UNSEEN / max(self.ticks, 1.0)
+        unseen = UNSEEN / max(self.ticks, 1.0) if self.pauses else 1.0
         if bad <= 0 or self.ticks <= 0:
             return max(CLUMP, unseen)
         found = (self.squares[kind] * self.of / bad - bad) / max(self.ticks - 1, 1.0)
@@ -110,6 +112,7 @@ def learn(usual: Usual, bad: Sequence[float], of: float, seconds: float) -> Usua
         ticks=kept * usual.ticks + 1,
         bad=tuple(kept * b + y for b, y in zip(before, bad, strict=True)),
         squares=tuple(kept * s + y * y / of for s, y in zip(squares, bad, strict=True)),
+        pauses=usual.pauses,
     )
 
 

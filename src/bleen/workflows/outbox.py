@@ -24,7 +24,9 @@ class Outbox:
         content = digest_of(event.decision if isinstance(event, Decided) else event)
         key = f"{rollout}/{self.number}/{content.partition(':')[2][:12]}"
         if isinstance(event, Finished):
-            key = f"{rollout}/finished"  # A task that is lost at the very end is done again, after a command that came meanwhile.
+            key = (
+                f"{rollout}/finished"  # A task that is lost at the very end is done again, after a command that came meanwhile.
+            )
         return Draft(key, environment, service, event, by=by, rollout=rollout)
 
     def add(self, rollout: str, event: Event, by: str = "") -> None:

@@ -22,7 +22,7 @@ QUICK, SLOW = 0.05, 2.0
 """Seconds between two looks at the world: at first, and once nothing has changed for long."""
 TICK = 1.0
 """Seconds between two readings of the counters."""
-REPORT_FIRST, REPORT_LAST = 5.0, 15.0
+REPORT_FIRST, REPORT_LAST = 2.0, 15.0
 """Seconds after which a measurement is reported though nothing has changed: at first, and after minutes."""
 RECENT = 10
 """Readings over which golden signals are told."""
