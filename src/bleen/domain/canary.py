@@ -206,9 +206,9 @@ class Analysis(Value, frozen=True):
             ge=0.001,
             le=100,
             description="Percent of failures that a pass tolerates beyond the ratio: beside a release that never fails, no "
-            "number of requests would show less. Smaller takes longer: 0.5 takes about 3,000 requests, 0.1 15,000.",
+            "number of requests would show less. Smaller takes longer: 0.3 takes about 5,000 requests, 0.1 15,000.",
         ),
-    ] = 0.5
+    ] = 0.3
     starting_step: Annotated[
         int,
         Meta(ge=1, le=1000, description="From this step on, counted from 1, the traffic may roll it back at any time."),
