@@ -179,13 +179,13 @@ def test_errors_that_come_in_clumps_count_as_clumps() -> None:
 
 
 def test_nothing_known_of_the_baseline_counts_as_clumps() -> None:
-    """Three at a time until the baseline has failed at all; of what pauses make, twenty at first, ever fewer."""
+    """Two at a time until the baseline has failed at all; of what pauses make, twenty at first, ever fewer."""
     errors, slow = Usual(), Usual(pauses=True)
-    assert (errors.dispersion(0), slow.dispersion(0)) == (3, 20)
+    assert (errors.dispersion(0), slow.dispersion(0)) == (2, 20)
     for ticks in range(1, 30):
         errors, slow = learn(errors, (0.0,), 100, 1), learn(slow, (0.0,), 100, 1)
-        assert errors.dispersion(0) == 3
-        assert slow.dispersion(0) == pytest.approx(max(3.0, 20 / ticks), rel=0.05)
+        assert errors.dispersion(0) == 2
+        assert slow.dispersion(0) == pytest.approx(max(2.0, 20 / ticks), rel=0.05)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 500)), min_size=1, max_size=30))

@@ -206,7 +206,7 @@ class Analysis(Value, frozen=True):
             ge=0.001,
             le=100,
             description="Percent of failures that a pass tolerates beyond the ratio: beside a release that never fails, no "
-            "number of requests would show less. Smaller takes longer: 0.3 takes about 5,000 requests, 0.1 15,000.",
+            "number of requests would show less. Smaller takes longer: 0.3 takes about 3,000 requests, 0.1 10,000.",
         ),
     ] = 0.3
     starting_step: Annotated[

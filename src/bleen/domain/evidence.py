@@ -29,7 +29,7 @@ AT_ONCE = 0.9
 """The part of all bets that is placed on a release being bad from its first request, as most bad ones are."""
 LATE = 600.0
 """Seconds by which half of the others are placed."""
-CLUMP = 3.0
+CLUMP = 2.0
 """Events that come together until the baseline has shown better: one broken connection fails several requests."""
 CLUMPS = 0.5
 """So many events of the baseline weigh as much as that assumption: two that come one by one refute most of it."""
