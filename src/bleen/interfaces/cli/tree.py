@@ -111,7 +111,8 @@ def progress_line(view: ServiceView, rollout: str) -> str:
     fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
     trouble = f"; {progress.error}" if progress.error else ""
     assessment = progress.rollout.assessment
-    shown = f" ({verdict_name(assessment.verdict)})" if assessment and comparison(progress.rollout) else ""
+    measuring = isinstance(progress.rollout.current, Analyse) and comparison(progress.rollout) is not None
+    shown = f" ({verdict_name(assessment.verdict)})" if assessment and measuring else ""
     return f"{step}{shown}: {fleets}{trouble}"
 
 
