@@ -47,6 +47,10 @@ class Stage:
 
     def deploy(self, loaded: LoadedService) -> RolloutSummary:
         """Deploy a changed service; return its rollout once it has its outcome."""
+        return self.settled(loaded.service.service, self.begin(loaded))
+
+    def begin(self, loaded: LoadedService) -> str:
+        """Deploy a changed service; return the id of its rollout at once."""
         request = DeployRequest(
             environment=ENVIRONMENT,
             spec=loaded.service,
@@ -58,8 +62,11 @@ class Stage:
         if isinstance(result, Refused):
             raise named(result.error)(result.what, why=result.why, next=result.next)
         assert isinstance(result, Started), result
-        name, id = loaded.service.service, result.rollout
-        return until(lambda: self._settled(name, id), f"{id} did not settle", 120)
+        return result.rollout
+
+    def settled(self, service: str, id: str, seconds: float = 120) -> RolloutSummary:
+        """Return the rollout once it has its outcome; TooLate after ``seconds``."""
+        return until(lambda: self._settled(service, id), f"{id} did not settle", seconds)
 
     def _settled(self, service: str, id: str) -> RolloutSummary | None:
         rollouts = self.client.history(ENVIRONMENT, service).rollouts

@@ -1,6 +1,7 @@
 """The examples are good, and `hello` misbehaves exactly as it is told."""
 
 import http.client
+import runpy
 import signal
 import sys
 import time
@@ -110,12 +111,22 @@ def test_told_to_fail_it_fails() -> None:
         program.until_ready(within=2)
 
 
+def test_told_to_spread_its_latency_it_is_slow_by_chance() -> None:
+    """Lognormal around `HELLO_LATENCY_MS`; without a spread, the same each time."""
+    read = runpy.run_path(str(EXAMPLES / "applications" / "hello" / "app" / "faults.py"))["read_faults"]
+    spread = read({"HELLO_LATENCY_MS": "100", "HELLO_LATENCY_SPREAD": "0.5"})
+    delays = [spread.delay for _ in range(1001)]
+    assert 0.08 < sorted(delays)[500] < 0.12 and min(delays) < 0.05 and max(delays) > 0.2
+    assert {read({"HELLO_LATENCY_MS": "100"}).delay for _ in range(10)} == {0.1}
+
+
 def test_told_to_crash_or_to_do_what_it_cannot_it_does_not_start() -> None:
     """The exit code is not 0, and the last words say why: also for a fault that does not exist."""
     for env, words in (
         ({"HELLO_CRASH_ON_START": "1"}, "told to crash"),
         ({"HELLO_CRASHONSTART": "1"}, "means nothing"),
         ({"HELLO_ERROR_SHARE": "2"}, "from 0 to 1"),
+        ({"HELLO_LATENCY_SPREAD": "6"}, "from 0 to 5"),
     ):
         with hello(wait=False, **env) as program:
             assert program.process.wait(timeout=20) == 1

@@ -31,7 +31,7 @@ FINISH_WITHIN = 60.0  # seconds for answers under way; Bleen's `stop.kill_after`
 async def hello(request: web.Request) -> web.Response:
     faults = request.app[FAULTS]
     if faults.latency_ms:
-        await asyncio.sleep(faults.latency_ms / 1000)
+        await asyncio.sleep(faults.delay)
     if faults.error_share and random.random() < faults.error_share:
         return web.json_response({**IDENTITY, "error": "told to fail"}, status=500)
     return web.Response(body=HELLO, content_type="application/json")
