@@ -1,11 +1,14 @@
 """A real platform, and the words in which journeys are told: given a service, when it is deployed, then ..."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,19 +17,25 @@ import httpx
 from bleen.app.platform import LocalPlatform
 from bleen.domain.codec import convert
 from bleen.domain.command import Advance, Command
+from bleen.domain.decision import AskHuman, Shift
 from bleen.domain.errors import BleenError, NotFound, Unreachable
 from bleen.domain.fleet import Instance
+from bleen.domain.ledger import Decided, Measured
 from bleen.domain.release import Runtime
 from bleen.domain.rollout import Rollout
 from bleen.domain.service import Service
 from bleen.domain.traffic import Colour
+from bleen.domain.verdict import Assessment
 from bleen.domain.views import RolloutSummary
 from bleen.interfaces.client import Client
-from bleen.interfaces.views import GoBackOrder, RetryOrder, RollbackResult, ServiceView
+from bleen.interfaces.views import ExplainedLine, GoBackOrder, RetryOrder, RollbackResult, ServiceView
+from bleen.providers.load import Load, LoadProcess, Sample
 from bleen.workflows.messages import DeployRequest, DeployResult, Started
 
 T = TypeVar("T")
 APP = Path(__file__).parent / "app"
+QUICK_LOOK = {"bake": "1s", "warm_up": "0s", "slack": 5, "latency": {"weight": 0}}
+"""An analysis that takes about a hundred requests to pass. Latencies are left out: a busy machine has its own."""
 
 
 @dataclass
@@ -48,9 +57,34 @@ class Stage:
         """Return a service called ``name`` that is not deployed yet."""
         return Play(self, name, dict(strategy))
 
+    def canary(
+        self, name: str, *steps: dict[str, object], analysis: dict[str, object] | None = None, **strategy: object
+    ) -> "Play":
+        """Return a service whose releases are canaries, of these steps and all traffic after them."""
+        written = [*steps, {"type": "weight", "percent": 100}]
+        looks = {**QUICK_LOOK, **(analysis or {})}
+        play = self.given(name, **{"type": "canary", "steps": written, "analysis": looks, "warm": "0s", **strategy})
+        play.extra = {"health": {"path": "/healthz", "interval": "250ms", "start_grace": "10s"}}
+        return play
+
     def pid(self, part: str) -> int:
         """Return the process of a part."""
         return next(p.pid for p in self.client.platform().parts if p.name == part)
+
+
+class Traffic:
+    """What became of requests, once there are no more."""
+
+    samples: Sequence[Sample] = ()
+
+    @property
+    def failed(self) -> set[str]:
+        """Why requests failed, and who answered so."""
+        return {f"{sample.answered_by}: {sample.failure}" for sample in self.samples if sample.failure}
+
+    def of(self, release: str) -> list[Sample]:
+        """Return the requests that ``release`` answered."""
+        return [sample for sample in self.samples if sample.answered_by == release]
 
 
 @dataclass
@@ -131,6 +165,18 @@ class Play:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(instance.pid, sig)
 
+    @contextlib.contextmanager
+    def traffic(self, rate: float = 300) -> Iterator[Traffic]:
+        """Send so many requests a second while the block runs, on schedule, from a process of its own."""
+        load = LoadProcess(Load(self.stage.platform.ports().gateway, rate, host=f"{self.name}.localhost"))
+        traffic = Traffic()
+        with asyncio.Runner() as runner:
+            runner.run(load.start())
+            try:
+                yield traffic
+            finally:
+                traffic.samples = runner.run(load.stop()).samples
+
     # ---- then ----
 
     def view(self) -> ServiceView:
@@ -170,6 +216,43 @@ class Play:
         """Wait until the last decision is of that kind."""
         self.until(lambda: (p := self.view().progress) and type(p.decision).__name__ == kind, f"the decision {kind}")
 
+    def asked(self, question: str = "") -> None:
+        """Wait until the rollout asks a person."""
+        self.until(
+            lambda: (
+                (p := self.view().progress)
+                and isinstance(p.decision, AskHuman)
+                and question in p.decision.question
+                and p.rollout.outcome is None
+            ),
+            f"the question {question!r}",
+        )
+
+    def lines(self, *kinds: str) -> list[ExplainedLine]:
+        """Return what the latest rollout did, as `bleen explain` tells it; of these kinds only, where some are named."""
+        lines = self.stage.client.explain(self.view().history[0].id).lines
+        return [line for line in lines if not kinds or line.kind in kinds]
+
+    def weights(self) -> list[float]:
+        """Return the shares in percent that the latest rollout gave its release, in order."""
+        number, found = self.view().history[0].target.number, [0.0]
+        for line in self.lines("shift"):
+            assert isinstance(line.event, Decided) and isinstance(line.event.decision, Shift)
+            route = line.event.decision.route
+            found += [route.split.weight(colour) / 100 for colour in Colour if route.release(colour) == number]
+        return [weight for before, weight in pairwise(found) if weight != before]
+
+    def measured(self) -> list[Assessment]:
+        """Return what the traffic has shown so far in the latest rollout, from the ledger."""
+        return [line.event.assessment for line in self.lines("measured") if isinstance(line.event, Measured)]
+
+    def counts(self, colour: Colour) -> Counter[str]:
+        """Return what the instances of a colour have counted: requests by method, copies, failures."""
+        total: Counter[str] = Counter()
+        for instance in self.fleet(colour):
+            total.update(httpx.get(f"http://{instance.address}:{instance.port}/counts", timeout=10).json())
+        return total
+
     def get(self, path: str = "/", *, host: str = "", **headers: str) -> httpx.Response:
         """Ask the service through the gateway."""
         name = host or f"{self.name}.localhost"
@@ -177,7 +260,8 @@ class Play:
 
     def answers(self, count: int = 20) -> set[str]:
         """Return the releases that answer now."""
-        return {self.get().headers.get("x-bleen-release", str(self.get().status_code)) for _ in range(count)}
+        found = [self.get() for _ in range(count)]
+        return {answer.headers.get("x-bleen-release", str(answer.status_code)) for answer in found}
 
     def until(self, question: Callable[[], T | bool | None], what: str, *, seconds: float = 30) -> T:
         """Ask until the answer is true; fail with what was hoped for and what there is."""
