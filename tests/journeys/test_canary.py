@@ -174,7 +174,7 @@ def test_canary_header_route(stage: Stage) -> None:
 
 def test_canary_host_mirror_route(stage: Stage) -> None:
     """HostMirrorRoute: every GET is copied to the canary, no POST is, and users hear the stable release only."""
-    play = stage.canary("canary-mirror", {"type": "mirror", "percent": 100}, PERSON)
+    play = stage.canary("canary-mirror", {"type": "mirror", "percent": 100}, PERSON, analysis={"starting_step": 3})
     play.deploy()
     play.begin("requests")
     play.asked()
