@@ -7,9 +7,8 @@ A real Envoy, three real instances of the example `greeter` for the stable relea
 kept alive, 90/10. Both releases answer after a lognormal time with a median of 50 ms and a sigma of 0.5, and fail 0.1 % of
 their requests, as in the simulation of `bench.gate`. Everything shares one machine.
 
-What is usual of the stable release is learned while a fleet starts: a minute for machines, less than a second here. So the
-rows with a goal pause for 20 seconds with the new fleet up and no traffic to it, and have no warm-up, which is for caches that
-this program does not have. The others, "at once", are the preset `normal` and nothing else.
+The rows with a goal are the preset `normal`, which learns for 20 seconds what is usual of the stable release, without the
+warm-up, which is for caches that this program does not have. The others, "at once", have the warm-up and learn nothing before.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from msgspec import structs
 
 from bench.report import Report, Row
 from bench.stage import ENVIRONMENT, PERSON, Stage, TooLate, away, changed, running
-from bleen.domain.canary import Analysis, Hold, Measure, Weight
+from bleen.domain.canary import Analysis
 from bleen.domain.command import Abort
 from bleen.domain.duration import seconds
 from bleen.domain.rollout import Promoted, RolledBack
@@ -43,12 +42,11 @@ LIMIT, WATCHED, PASS = 300.0, 30.0, 1900.0
 """Seconds after which a bad release counts as not caught; that a harmless one is watched; that one may take to pass."""
 NAME = "greeter"
 LEARNED = Canary(
-    steps=(Hold(seconds(20)), Weight(10.0), Measure(seconds(1800)), Weight(100.0)),
     analysis=Analysis(warm_up=seconds(0)),
     warm=seconds(0),
     abort_delay=seconds(0),
 )
-AT_ONCE = Canary(warm=seconds(0), abort_delay=seconds(0))
+AT_ONCE = Canary(analysis=Analysis(learn=seconds(0)), warm=seconds(0), abort_delay=seconds(0))
 USUAL = {"HELLO_ERROR_SHARE": "0.001", "HELLO_LATENCY_MS": "50", "HELLO_LATENCY_SPREAD": "0.5"}
 OWN = "500"
 """What a release of the example answers when it fails; a gateway never does."""
@@ -154,7 +152,7 @@ class Trial:
     async def series(self, case: Case, runs: int, within: float) -> Series:
         """Try ``runs`` releases of a case, each until its outcome, or aborted after ``within`` seconds of traffic."""
         series = Series(case)
-        within += sum(step.duration.total_seconds() for step in case.strategy.steps if isinstance(step, Hold) and step.duration)
+        within += case.strategy.analysis.learn.total_seconds()
         load = LoadProcess(Load(self._stage.gateway, RATE, host=f"{NAME}.localhost"))
         await load.start()
         try:

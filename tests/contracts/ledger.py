@@ -18,6 +18,8 @@ from bleen.domain.ledger import (
     Draft,
     Event,
     Finished,
+    HostsChanged,
+    Measured,
     Query,
     ReleaseMade,
     RolloutStarted,
@@ -28,8 +30,10 @@ from bleen.domain.ledger import (
 from bleen.domain.release import Release, Runtime, SecretRef, config_digest
 from bleen.domain.rollout import Observation, Promoted, ReleaseRef, RolledBack, Rollout
 from bleen.domain.service import BlueGreen
+from bleen.domain.signals import Golden
 from bleen.domain.strategy import compile_steps
 from bleen.domain.traffic import Colour, GatewaySeen, Route, Split
+from bleen.domain.verdict import Assessment, Cause, Inconclusive, Reading
 from bleen.ports import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -95,6 +99,14 @@ def a_rollout() -> Rollout:
     )
 
 
+def assessment() -> Assessment:
+    """Return one with every part filled."""
+    reading = Reading("errors", "%", 4.6, None, 1.5, 6.7, 5.0, -0.2, 3.0)
+    signals = Golden(2, 50.0, 4.6, 1.0, None, 12.0, {"5xx": 2.3}, {"reset": 0.1}, 3, 0, 0.02, 40_000_000)
+    verdict = Inconclusive(Cause.MORE_REQUESTS, "about 400 more requests are needed", 400, 8.5)
+    return Assessment(NOON, verdict, step=4, requests=120, compared=1080, rate=47.1, readings=(reading,), signals=(signals,))
+
+
 def sample_events() -> tuple[Event, ...]:
     """One event of each kind."""
     route = Route("dev", "hello", ("hello.localhost",), Split.of(Colour.GREEN), blue=1, green=2)
@@ -108,6 +120,8 @@ def sample_events() -> tuple[Event, ...]:
         Settled(RolledBack("asked for by ada"), stable=1),
         Finished(),
         Scaled(release=2, size=3),
+        HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
+        Measured(assessment()),
     )
 
 

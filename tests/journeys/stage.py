@@ -34,7 +34,7 @@ from bleen.workflows.messages import DeployRequest, DeployResult, Started
 
 T = TypeVar("T")
 APP = Path(__file__).parent / "app"
-QUICK_LOOK = {"bake": "1s", "warm_up": "0s", "slack": 5, "latency": {"weight": 0}}
+QUICK_LOOK = {"bake": "1s", "warm_up": "0s", "learn": "0s", "slack": 5, "latency": {"weight": 0}}
 """An analysis that takes about a hundred requests to pass. Latencies are left out: a busy machine has its own."""
 
 

@@ -23,7 +23,7 @@ from tests.fixtures.engine import RunningEngine
 from tests.workflows.crew import crew
 from tests.workflows.stage import ENVIRONMENT, Stage, eventually, quick
 
-FAST = Analysis(bake=seconds(1), warm_up=seconds(0), slack=2.0)
+FAST = Analysis(bake=seconds(1), warm_up=seconds(0), learn=seconds(0), slack=2.0)
 
 
 def canary(*steps: CanaryStep, analysis: Analysis = FAST, **options: object) -> Canary:

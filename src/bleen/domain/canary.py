@@ -213,6 +213,12 @@ class Analysis(Value, frozen=True):
         int,
         Meta(ge=1, le=1000, description="From this step on, counted from 1, the traffic may roll it back at any time."),
     ] = 1
+    learn: Annotated[
+        Duration,
+        Meta(
+            description="What is usual of the stable release is learned for so long, from the start, before the first weight."
+        ),
+    ] = lasting("20s")
     bake: Annotated[Duration, Meta(description="No pass before the release has had traffic for so long.")] = lasting("1m")
     warm_up: Annotated[
         Duration, Meta(description="Latencies of the first seconds with traffic are left out; errors never are.")

@@ -8,7 +8,7 @@ from bleen.domain.codec import Tagged
 from bleen.domain.errors import NothingToDo
 from bleen.domain.rollout import Aborted, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.service import Canary
-from bleen.domain.strategy import Analyse, Judge, StartFleet, Stay
+from bleen.domain.strategy import Analyse, Judge, Learn, StartFleet, Stay
 
 
 class Advance(Tagged, frozen=True, tag="promote"):
@@ -114,7 +114,7 @@ def _advance(rollout: Rollout, command: Advance, now: datetime) -> Rollout:
     going = rollout.resumed(now)
     if command.full:
         return structs.replace(going, full_by=command.by)
-    if isinstance(rollout.current, Judge | Stay | Analyse):
+    if isinstance(rollout.current, Judge | Stay | Learn | Analyse):
         return structs.replace(going, approved_by=command.by)
     if rollout.paused_since is not None:
         return going

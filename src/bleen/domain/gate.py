@@ -339,7 +339,8 @@ def _arrived(gate: Gate, canary: Counted, at: datetime) -> Gate:
 
 def _happened(gate: Gate, comparison: Comparison, at: datetime, new: Pending) -> Gate:
     gate = _noticed(gate, at, new)
-    gate = structs.replace(gate, hold=_outage(gate.recent, comparison))
+    # An outage is seen in its first second: one that is counted would bend what is usual for a quarter of an hour.
+    gate = structs.replace(gate, hold=_outage(gate.recent, comparison) or _outage(_alone(new), comparison))
     if gate.hold is not None:
         return structs.replace(gate, pending=Pending())
     if gate.arrived is None or at - gate.arrived < comparison.analysis.warm_up:
@@ -366,6 +367,12 @@ def _noticed(gate: Gate, at: datetime, new: Pending) -> Gate:
         canary_seen=at if new.canary.requests else gate.canary_seen,
         baseline_seen=at if new.baseline.requests else gate.baseline_seen,
     )
+
+
+def _alone(new: Pending) -> Recent:
+    """Return the rates of one tick as if it were all that is recent."""
+    per = 1 / RECENT
+    return Recent(new.canary.requests * per, new.canary.failed * per, new.baseline.requests * per, new.baseline.failed * per)
 
 
 def _outage(recent: Recent, comparison: Comparison) -> Cause | None:

@@ -13,6 +13,7 @@ from bleen.domain.strategy import (
     Commit,
     Judge,
     KeepWarm,
+    Learn,
     OpenCohort,
     OpenPreview,
     RunChecks,
@@ -55,6 +56,8 @@ def need(step: Step, rollout: Rollout, seen: Observation, now: datetime) -> Deci
             return _set_weight(rollout, seen, weight)
         case Watch():
             return None
+        case Learn(duration):
+            return _learn(rollout, duration, now)
         case Analyse():
             return _analyse(step, rollout, seen, now)
         case Commit():
@@ -110,6 +113,14 @@ def _stay(rollout: Rollout, duration: Duration, now: datetime) -> Decision | Non
     if rollout.full_by or rollout.approved_by or now >= until:
         return None
     return Wait(f"the strategy pauses here for {duration}", until)
+
+
+def _learn(rollout: Rollout, duration: Duration, now: datetime) -> Decision | None:
+    """Machines that boot for minutes have been watched for long enough by then."""
+    until = rollout.started + duration
+    if rollout.full_by or rollout.approved_by or rollout.stable is None or now >= until:
+        return None
+    return Wait(f"what is usual of {rollout.stable.name} is being learned", until)
 
 
 def _direct(rollout: Rollout, seen: Observation) -> Decision | None:

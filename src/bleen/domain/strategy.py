@@ -80,6 +80,12 @@ class Watch(Tagged, frozen=True):
     """From here on the traffic may roll the release back, at any step. Complete at once."""
 
 
+class Learn(Tagged, frozen=True):
+    """What is usual of the stable release was watched for so long, since the rollout began."""
+
+    duration: Duration
+
+
 class Analyse(Tagged, frozen=True):
     """The traffic has shown that the release is good; or a person said so where it could not."""
 
@@ -108,6 +114,7 @@ Step = (
     | SetMirror
     | SetWeight
     | Watch
+    | Learn
     | Analyse
     | Commit
     | KeepWarm
@@ -169,6 +176,8 @@ def _walk(strategy: Canary, size: int) -> Iterator[Step]:
     yield StartFleet(have if have < size else None)
     yield OpenPreview()
     yield from _checks(CheckTime.BEFORE, strategy.checks.before)
+    if strategy.analysis.learn:
+        yield Learn(strategy.analysis.learn)
     begin = strategy.analysis.starting_step
     for number, step in enumerate(written, 1):
         if number == begin:

@@ -27,6 +27,7 @@ from bleen.domain.strategy import (
     Commit,
     Judge,
     KeepWarm,
+    Learn,
     OpenCohort,
     OpenPreview,
     RunChecks,
@@ -110,6 +111,8 @@ def step_words(step: Step) -> str:
             return f"mirror {mirror.share / 100:g} % of {', '.join(mirror.methods)}" if mirror.share else "mirror no more"
         case Watch():
             return "watch the traffic from here on"
+        case Learn(duration):
+            return f"learn what is usual, {duration}"
         case Analyse(longest):
             return f"let the traffic decide, up to {longest}"
         case SetWeight(weight):

@@ -16,7 +16,18 @@ from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.fleet import Fleet, Instance, InstanceState
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.domain.service import Canary
-from bleen.domain.strategy import Analyse, Judge, KeepWarm, OpenCohort, OpenPreview, SetMirror, SetWeight, StartFleet, Stay
+from bleen.domain.strategy import (
+    Analyse,
+    Judge,
+    KeepWarm,
+    Learn,
+    OpenCohort,
+    OpenPreview,
+    SetMirror,
+    SetWeight,
+    StartFleet,
+    Stay,
+)
 from bleen.domain.traffic import WHOLE, Colour, GatewaySeen
 from bleen.domain.trouble import deadline
 from bleen.domain.verdict import HOLDING, Fail, Inconclusive, Pass, Reading
@@ -232,6 +243,8 @@ def time_left(rollout: Rollout, now: datetime) -> str:
             return _left_to_measure(rollout, rollout.current, now)
         case Stay(duration):
             return f"{_left(duration, spent)} until it goes on"
+        case Learn(duration):
+            return f"{_left(duration, now - rollout.started)} until it goes on"
         case Judge(auto_after=after) if after is not None:
             return f"{_left(after, spent)} until it goes on by itself"
         case Judge(within=within) if within is not None:
