@@ -37,7 +37,8 @@ class Estate:
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
-        world = World(self.images, self.fleets, self.gateway, self.ledger, ScriptedProber(), MemoryMetrics(), MemoryNotices(), regions)
+        prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
+        world = World(self.images, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,
