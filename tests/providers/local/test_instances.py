@@ -32,6 +32,7 @@ async def test_a_crashed_instance_is_replaced_after_a_back_off(world: World) -> 
     agent = await world.agent()
     await agent.launch(world.order(2))
     first, second = await ready(agent, 2)
+    await until(lambda: world.endpoints() == [first.address, second.address], "the gateway has both")
     with pytest.raises(httpx.RemoteProtocolError):
         await get(first, "/exit/3")
     await until(lambda: world.endpoints() == [second.address], "the gateway forgets it")
