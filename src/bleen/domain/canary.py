@@ -190,7 +190,7 @@ class Analysis(Value, frozen=True):
         default_factory=Tolerance
     )
     latency: Annotated[Tolerance, Meta(description="Slow requests, over the whole distribution.")] = field(
-        default_factory=lambda: Tolerance(weight=0.5)
+        default_factory=lambda: Tolerance(weight=0.3)
     )
     metrics: Annotated[tuple[Metric, ...], Meta(description="Metrics of one's own.")] = ()
     false_alarms: Annotated[

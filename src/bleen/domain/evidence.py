@@ -21,6 +21,12 @@ WORST = 40.0
 """The largest ratio that is looked for. A worse one is found by it just as fast."""
 GRID = 6
 """Ratios that are looked for at once. Their mean costs ln(6) of evidence at most; fewer miss what lies between."""
+EVENLY = (1 / GRID,) * GRID
+"""The part of all bets on each ratio, where nothing is known of how bad releases are bad."""
+MANIFOLD = (0.05, 0.10, 0.35, 0.35, 0.10, 0.05)
+"""Of failures: a release that fails does so several times as often, and 1 % in place of 0.1 % is ten times."""
+MILDLY = (0.30, 0.25, 0.20, 0.15, 0.06, 0.04)
+"""Of slowness: a fifth slower, and two or three times as many are beyond an edge."""
 MILDER = (1.2, 1.5, 2.0, 4.0, 20.0)
 """How many times better than the margin a release is tested to be before it is promoted."""
 LARGEST, MOST = 1e120, 400.0
@@ -125,12 +131,14 @@ class Evidence(Value, frozen=True):
     """Counted so far; what is still to be placed follows from it."""
     good: tuple[tuple[float, ...], ...] = ()
     """ln of the wealth of the bets that it is fine, since the step of the rollout began."""
+    prior: tuple[float, ...] = EVENLY
+    """The part of the bets on each ratio that is looked for; sums to 1. Chosen before anything is seen."""
 
     @property
     def worse(self) -> float:
         """The e-value against "at most ``r0`` times as bad": the mean over kinds and ratios, and what is not placed yet."""
         wealth = [w for kind in self.against for w in kind]
-        return (1 - 1 / GRID) * _unplaced(self.seconds) + sum(wealth) / len(wealth) if wealth else 1.0
+        return (1 - self.prior[0]) * _unplaced(self.seconds) + sum(wealth) / len(wealth) if wealth else 1.0
 
     def worst(self) -> int:
         """Return the kind of bad event with the most evidence against the canary."""
@@ -205,7 +213,8 @@ def _wager(
     good = evidence.good or tuple((0.0,) * len(MILDER) for _ in kinds)
     seconds = evidence.seconds + max(tick.seconds, 0.0)
     later = _unplaced(evidence.seconds) - _unplaced(seconds)
-    placed = (0.0 if evidence.seconds else 1.0 * (seconds > 0), *(later,) * (GRID - 1))
+    at_once = 0.0 if evidence.seconds else 1.0 * (seconds > 0)
+    placed = [GRID * part * when for part, when in zip(evidence.prior, (at_once, *(later,) * (GRID - 1)), strict=True)]
     new_against, new_good = [], []
     for kind in kinds:
         clump = usual.dispersion(kind)
@@ -214,7 +223,7 @@ def _wager(
         new_against.append(tuple([min((w + n) * g, LARGEST) for w, n, g in zip(against[kind], placed, grown, strict=True)]))
         told = [x * a + y * b + still / clump for a, b, still in fine[kind]]
         new_good.append(tuple([g + t for g, t in zip(good[kind], told, strict=True)]))
-    return Evidence(tuple(new_against), seconds, tuple(new_good))
+    return Evidence(tuple(new_against), seconds, tuple(new_good), evidence.prior)
 
 
 def _unplaced(seconds: float) -> float:

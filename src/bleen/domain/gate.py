@@ -19,7 +19,7 @@ from bleen.domain.comparison import Comparison, Phase
 from bleen.domain.counted import Counted, Pending
 from bleen.domain.custom import Custom
 from bleen.domain.edges import Edge, choose, since
-from bleen.domain.evidence import Tick, Usual
+from bleen.domain.evidence import MANIFOLD, MILDLY, Evidence, Tick, Usual
 from bleen.domain.signals import Counters, Histogram, Sample
 from bleen.domain.tally import Tally, margins, told
 from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
@@ -67,8 +67,8 @@ class Gate(Value, frozen=True):
     """The baseline's latencies when learning began."""
     edges: tuple[Edge, ...] = ()
     """Chosen once."""
-    errors: Tally = Tally()
-    latency: Tally = Tally(usual=Usual(pauses=True))
+    errors: Tally = Tally(evidence=Evidence(prior=MANIFOLD))
+    latency: Tally = Tally(evidence=Evidence(prior=MILDLY), usual=Usual(pauses=True))
     events: dict[str, Tally] = {}
     custom: dict[str, Custom] = {}
     recent: Recent = Recent()
