@@ -18,6 +18,7 @@ from bleen.domain.command import Advance, Pause, Resume
 from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.errors import Unreachable
 from bleen.domain.service import Checks
+from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.starting import rollout_id
 from tests.fixtures.engine import RunningEngine
 from tests.workflows.stage import ENVIRONMENT, Stage, quick
@@ -69,20 +70,32 @@ async def hindered(stage: Stage) -> None:
     stage.ledger.error = None
 
 
-STORIES: tuple[Story, ...] = (promoted, rolled_back, superseded, hindered)
+async def refused(stage: Stage, version: str = "2") -> None:
+    """Its instances crash, and people are told."""
+    if not await stage.entries():
+        await stage.deployed("1")
+    await stage.idle()
+    await stage.behave(version, Behaviour(ready_after=None, crashes_after=0.05, words="boom"))
+    await stage.deployed(version)
+    await stage.idle()
+
+
+STORIES: tuple[Story, ...] = (promoted, rolled_back, superseded, hindered, refused)
 
 
 async def record(stage: Stage, story: Story) -> dict[str, WorkflowHistory]:
-    """Return the histories of ``story`` by name: its rollouts run by run, and its first deployment."""
+    """Return the histories of ``story`` by name: its rollouts run by run, without the first deployment."""
     await story(stage)
     await stage.idle()
-    histories = {}
+    _, *histories = await histories_of(stage)
+    return {f"{story.__name__}-{number}": history for number, history in enumerate(histories, 1)}
+
+
+async def histories_of(stage: Stage) -> list[WorkflowHistory]:
+    """Return those of all rollouts, run by run, the first deployment's first."""
     query = f"TaskQueue = '{stage.queue}' AND WorkflowType = 'Rollout'"
     runs = sorted([run async for run in stage.client.list_workflows(query)], key=lambda run: run.start_time)
-    for number, run in enumerate(runs[1:], 1):
-        handle = stage.client.get_workflow_handle(run.id, run_id=run.run_id)
-        histories[f"{story.__name__}-{number}"] = await handle.fetch_history()
-    return histories
+    return [await stage.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history() for run in runs]
 
 
 async def main() -> None:

@@ -81,11 +81,12 @@ class Prober:
 
 
 class SickLedger:
-    """A ledger that a test can make fail: ``error`` is raised by every verb while it is set."""
+    """A ledger that a test can make fail: ``error`` is raised by every verb while it is set, and an entry takes ``seconds``."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self.ledger = ledger
         self.error: Exception | None = None
+        self.seconds = 0.0
 
     def _fail(self) -> None:
         if self.error is not None:
@@ -93,6 +94,7 @@ class SickLedger:
 
     async def append(self, draft: Draft) -> Entry:
         self._fail()
+        await asyncio.sleep(self.seconds)
         return await self.ledger.append(draft)
 
     async def read(self, query: Query) -> Sequence[Entry]:

@@ -97,17 +97,22 @@ class RolloutWorkflow:
         self._interrupted = False
         self._watching = False
         self._closed = False
+        self._tells = False
+        self._long = False
         self._error = ""
         self._failures = 0
 
     @workflow.run
     async def run(self, given: RolloutInput) -> RolloutResult:
         """Roll the release out, then the one that waits, if one does."""
+        # Here, before any local activity: what follows one may be replayed in an earlier task than it first ran in (a query
+        # that comes meanwhile splits the task), where neither the patch nor the length of the history is known yet.
+        self._tells = workflow.patched("notices")
         if not await self._begin():
             return await self._leave(RolloutResult("", None))
         while not self._closed:
             await self._attempt(self._turn)
-            if workflow.info().is_continue_as_new_suggested():
+            if self._long:
                 await self._renew()
         while self._outbox.pending:
             await self._attempt(self._flush)
@@ -245,6 +250,7 @@ class RolloutWorkflow:
                     workflow.start_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_WATCH)
                 )
                 if watched is not None:
+                    self._long = workflow.info().is_continue_as_new_suggested()
                     self._learn(watched)
             case Shift():
                 done = await workflow.execute_local_activity_method(Activities.shift, order, **_QUICK)
@@ -315,7 +321,7 @@ class RolloutWorkflow:
     def _tell(self, decision: Decision) -> None:
         """Tell people what they should hear of. The rollout does not wait for them to be told."""
         told = notice(self._plan, decision)
-        if told is not None and workflow.patched("notices"):
+        if told is not None and self._tells:
             telling = workflow.start_activity_method(Activities.notify, told, retry_policy=_FEW, **_LONG)
             telling.add_done_callback(_forget)
 
