@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -122,9 +123,15 @@ class Starting:
             task_timeout=TASK_TIMEOUT,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
-        return await self._client.execute_update_with_start_workflow(
-            RolloutWorkflow.join, request, id=request.token, start_workflow_operation=start
-        )
+        try:
+            return await self._client.execute_update_with_start_workflow(
+                RolloutWorkflow.join, request, id=request.token, start_workflow_operation=start
+            )
+        except RPCError:
+            # It is kept for whoever asks for the handle, too, and would be logged as a loss when nobody does.
+            with suppress(RPCError):
+                await start.workflow_handle()
+            raise
 
     @activity.defn
     async def choose_release(self, request: RollbackRequest) -> RolloutRequest:

@@ -21,7 +21,7 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="bleen",
-    help="Blue-green deployments for fleets of machines: no dropped request, rollback in milliseconds.",
+    help="Blue-green and canary deployments for fleets of machines: no dropped request, rollback in milliseconds.",
     epilog="Example: bleen demo",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -45,7 +45,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Blue-green deployments for fleets of machines: no dropped request, rollback in milliseconds."""
+    """Blue-green and canary deployments for fleets of machines: no dropped request, rollback in milliseconds."""
 
 
 def run(platform: Platform, arguments: Sequence[str] | None = None) -> int:
