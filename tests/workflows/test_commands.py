@@ -87,9 +87,9 @@ async def test_a_rollback_in_the_warm_window_is_one_split_change(stage: Stage) -
     await stage.deciding(Wait, "stays warm")
     before = len(stage.gateways.splits)
     assert isinstance(await stage.rollback(), Rollout)
+    assert isinstance(await eventually(lambda: rolled_back(stage, rollout), "it is rolled back"), RolledBack)
     assert stage.serving == 1
     assert len(stage.gateways.splits) == before + 1
-    assert isinstance(await eventually(lambda: rolled_back(stage, rollout), "it is rolled back"), RolledBack)
 
 
 async def test_a_rollback_after_the_warm_window_is_a_rollout_without_steps(stage: Stage) -> None:

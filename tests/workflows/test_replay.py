@@ -1,17 +1,20 @@
 """Rollouts that an earlier version began can be taken over by this one."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from bleen.domain.command import Pause, Resume
+from bleen.domain.errors import NothingToDo, Unreachable
 from bleen.workflows.converter import DATA_CONVERTER
 from bleen.workflows.worker import WORKFLOWS, sandbox
 from tests.workflows.record import HISTORIES, STORIES, histories_of, record, refused
-from tests.workflows.stage import Stage
+from tests.workflows.stage import ENVIRONMENT, Stage
 
 GOLDEN = {path.stem: path.read_text() for path in sorted(HISTORIES.glob("*.json"))}
 
@@ -40,31 +43,38 @@ async def test_what_is_recorded_now_replays(stage: Stage) -> None:
         await replayer().replay_workflow(history)
 
 
-async def test_what_was_asked_meanwhile_replays(stage: Stage) -> None:
-    """A query splits the task that it meets: what follows then is replayed in an earlier task than it first ran in."""
+async def test_what_was_asked_and_told_meanwhile_replays(stage: Stage) -> None:
+    """Queries split the tasks that they meet, and commands come at any moment: both are replayed as they were."""
     stage.ledger.seconds = 0.003
-    async with asking(stage):
+    async with pestering(stage):
         await stage.deployed("1")
-        for version in "234567":
+        for version in "2345":
             await refused(stage, version)
     histories = await histories_of(stage)
-    assert len(histories) == len("1234567")
+    assert len(histories) == len("12345")
     for history in histories:
         await replayer().replay_workflow(history)
 
 
 @asynccontextmanager
-async def asking(stage: Stage) -> AsyncIterator[None]:
-    """Ask how the rollout is going, as fast as the answers come, while the block runs."""
+async def pestering(stage: Stage) -> AsyncIterator[None]:
+    """Ask how the rollout is going, as fast as the answers come, and pause and resume it, while the block runs."""
 
     async def ask() -> None:
         while True:
-            await stage.progress()
+            with suppress(Unreachable):  # one that meets the end of a run can get lost, and is asked again
+                await stage.progress()
 
-    askers = [asyncio.create_task(ask()) for _ in range(4)]
+    async def tell() -> None:
+        for command in itertools.cycle((Pause("ada"), Resume("ada"))):
+            with suppress(NothingToDo):
+                await stage.control.command(ENVIRONMENT, stage.service, command)
+            await asyncio.sleep(0.1)
+
+    pests = [asyncio.create_task(each()) for each in (ask, ask, ask, tell)]
     try:
         yield
     finally:
-        for asker in askers:
-            asker.cancel()
-        await asyncio.gather(*askers, return_exceptions=True)
+        for pest in pests:
+            pest.cancel()
+        await asyncio.gather(*pests, return_exceptions=True)

@@ -64,6 +64,10 @@ class Activities:
     @activity.defn
     async def plan_rollout(self, request: RolloutRequest) -> Rollout:
         """Return the plan, entered in the ledger once per run of the workflow."""
+        async with pulse():
+            return await self._planned(request, f"plan/{activity.info().workflow_run_id}")
+
+    async def _planned(self, request: RolloutRequest, key: str) -> Rollout:
         world, env, service = self._world, request.environment, request.service
         seen = await world.observe(env, service)
         refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
@@ -81,7 +85,6 @@ class Activities:
             trusted=request.trusted,
         )
         rollout = plan(intent, refs, seen, seen.at)
-        key = f"plan/{activity.info().workflow_run_id}"
         entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))
         # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
         return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
@@ -94,21 +97,24 @@ class Activities:
     @activity.defn
     async def observe(self, subject: Subject) -> Observation:
         """Return what is seen now."""
-        return await self._world.observe(subject.environment, subject.service)
+        async with pulse():
+            return await self._world.observe(subject.environment, subject.service)
 
     @activity.defn
     async def record(self, drafts: tuple[Draft, ...]) -> int:
         """Return the ledger's sequence of the last of ``drafts``, all of them entered in order."""
         sequence = 0
-        for draft in drafts:
-            sequence = (await self._world.ledger.append(draft)).sequence
+        async with pulse():
+            for draft in drafts:
+                sequence = (await self._world.ledger.append(draft)).sequence
         return sequence
 
     @activity.defn
     async def shift(self, order: Order) -> datetime:
         """Carry out a Shift; return when every gateway had it."""
         assert isinstance(order.decision, Shift)
-        await self._world.gateway.set_route(order.decision.route, order.generation)
+        async with pulse():
+            await self._world.gateway.set_route(order.decision.route, order.generation)
         return self._world.clock()
 
     @activity.defn

@@ -52,8 +52,7 @@ class DeployWorkflow:
                 return begun
             scale = ScaleRequest(wanted.environment, wanted.service, wanted.size, wanted.by)
             resized = await workflow.execute_activity_method(Starting.resize, scale, **_PATIENT)
-            adjusted = await _adjust(wanted) if workflow.patched("adjust") else Adjusted()
-            return Unchanged(release, resized if resized.before != resized.after else None, adjusted)
+            return Unchanged(release, resized if resized.before != resized.after else None, await _adjust(wanted))
         except ActivityError as failure:
             return _refused(failure)
 

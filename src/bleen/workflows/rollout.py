@@ -50,19 +50,22 @@ with workflow.unsafe.imports_passed_through():
 T = TypeVar("T")
 
 FAILED = (FailureError, BleenError)
-"""What an activity, local or not, can end with. Anything else is a fault in here: it fails the workflow task, which
+"""What an activity can end with. Anything else is a fault in here: it fails the workflow task, which
 the engine tries again until the code is mended."""
 PATIENCE = timedelta(seconds=10)
 """The longest pause before something that failed is tried again."""
 _QUICK: Any = {
     "start_to_close_timeout": timedelta(seconds=15),
+    "heartbeat_timeout": timedelta(seconds=3),
     "retry_policy": RetryPolicy(
         initial_interval=timedelta(milliseconds=50), maximum_interval=timedelta(milliseconds=500), maximum_attempts=4
     ),
 }
-"""For local activities: they end within milliseconds, and a command that arrives meanwhile waits for them."""
+"""For what ends within milliseconds, and is waited for whatever comes meanwhile. Not local activities: a query or a slow
+database splits the task that they run in, and a command that comes then is replayed in another order (decision 0008)."""
 _PLANNING: Any = {
     "start_to_close_timeout": timedelta(seconds=15),
+    "heartbeat_timeout": timedelta(seconds=3),
     "retry_policy": RetryPolicy(
         initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=1), maximum_attempts=10
     ),
@@ -97,22 +100,17 @@ class RolloutWorkflow:
         self._interrupted = False
         self._watching = False
         self._closed = False
-        self._tells = False
-        self._long = False
         self._error = ""
         self._failures = 0
 
     @workflow.run
     async def run(self, given: RolloutInput) -> RolloutResult:
         """Roll the release out, then the one that waits, if one does."""
-        # Here, before any local activity: what follows one may be replayed in an earlier task than it first ran in (a query
-        # that comes meanwhile splits the task), where neither the patch nor the length of the history is known yet.
-        self._tells = workflow.patched("notices")
         if not await self._begin():
             return await self._leave(RolloutResult("", None))
         while not self._closed:
             await self._attempt(self._turn)
-            if self._long:
+            if workflow.info().is_continue_as_new_suggested():
                 await self._renew()
         while self._outbox.pending:
             await self._attempt(self._flush)
@@ -208,9 +206,7 @@ class RolloutWorkflow:
         """Return whether there is a plan. A request that had waited has nobody to hear a refusal: it stays patient."""
         while self._rollout is None:
             try:
-                self._rollout = await workflow.execute_local_activity_method(
-                    Activities.plan_rollout, self._request, **_PLANNING
-                )
+                self._rollout = await workflow.execute_activity_method(Activities.plan_rollout, self._request, **_PLANNING)
             except FAILED as failure:
                 if is_cancelled_exception(failure):
                     raise
@@ -250,10 +246,9 @@ class RolloutWorkflow:
                     workflow.start_activity_method(Activities.watch, order, retry_policy=_FOREVER, **_WATCH)
                 )
                 if watched is not None:
-                    self._long = workflow.info().is_continue_as_new_suggested()
                     self._learn(watched)
             case Shift():
-                done = await workflow.execute_local_activity_method(Activities.shift, order, **_QUICK)
+                done = await workflow.execute_activity_method(Activities.shift, order, **_QUICK)
                 self._update(applied(self._plan, decision, done), seen)
             case Launch() | Retire():
                 ended = await self._unless_interrupted(
@@ -304,7 +299,7 @@ class RolloutWorkflow:
 
     async def _observe(self) -> Observation:
         subject = Subject(self._request.environment, self._request.service)
-        return await workflow.execute_local_activity_method(Activities.observe, subject, **_QUICK)
+        return await workflow.execute_activity_method(Activities.observe, subject, **_QUICK)
 
     async def _record(self, decision: Decision, seen: Observation) -> int:
         """Return the ledger's sequence of ``decision`` (law 7). Waiting on for the same is no new decision.
@@ -321,7 +316,7 @@ class RolloutWorkflow:
     def _tell(self, decision: Decision) -> None:
         """Tell people what they should hear of. The rollout does not wait for them to be told."""
         told = notice(self._plan, decision)
-        if told is not None and self._tells:
+        if told is not None:
             telling = workflow.start_activity_method(Activities.notify, told, retry_policy=_FEW, **_LONG)
             telling.add_done_callback(_forget)
 
@@ -329,7 +324,7 @@ class RolloutWorkflow:
         kept = self._outbox.pending
         if not kept + more:
             return 0
-        sequence: int = await workflow.execute_local_activity_method(Activities.record, kept + more, **_QUICK)
+        sequence: int = await workflow.execute_activity_method(Activities.record, kept + more, **_QUICK)
         self._outbox.entered(len(kept))
         return sequence
 
