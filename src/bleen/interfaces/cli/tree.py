@@ -184,7 +184,7 @@ def _fleet_line(view: ServiceView, fleet: Fleet) -> Text:
 
 
 def _instance_line(instance: Instance, now: datetime) -> Text:
-    line = Text.assemble(f"      {instance.name:<24} ", (instance_words(instance), _INSTANCE[instance.state]))
+    line = Text.assemble(f"      {instance.name:<26} ", (instance_words(instance), _INSTANCE[instance.state]))
     line.append(f"  {ago(instance.since, now)}  {instance.isolation}", style="dim")
     return line
 
