@@ -19,7 +19,7 @@ from bleen.domain.service import BlueGreen, Canary
 from bleen.domain.strategy import Analyse, Judge, KeepWarm, StartFleet
 from bleen.domain.traffic import Baseline, Colour, Route, Split
 from bleen.domain.verdict import Cause, Fail, Inconclusive, Pass
-from tests.domain.world import FleetState, World
+from tests.domain.world import FleetState, World, arrive
 
 FAIR = Canary(baseline=True)
 GOOD, BAD = Pass("it is not worse"), Fail("errors", "5 % of its requests fail")
@@ -39,16 +39,6 @@ def parts(world: World) -> list[tuple[float, float]]:
         if isinstance(d, Shift)
     ]
     return [pair for i, pair in enumerate(found) if i == 0 or pair != found[i - 1]]
-
-
-def arrive(world: World, rollout: Rollout, kind: type, *, turns: int = 60) -> Rollout:
-    """Take turns until the rollout is at a step of ``kind``, and has been looked at there."""
-    for _ in range(turns):
-        rollout, _ = world.turn(rollout)
-        if isinstance(rollout.current, kind):
-            return rollout
-        world.tick()
-    raise AssertionError(f"no {kind.__name__}: {world.log[-3:]}")
 
 
 def measuring(strategy: Canary = FAIR, *, size: int = 10) -> tuple[World, Rollout]:
@@ -158,6 +148,8 @@ def test_it_never_has_more_than_the_stable_release_has() -> None:
     assert parts(world) == [(0, 0), (80, 20), (100, 0)]
     with pytest.raises(ValueError, match="part of its colour's weight"):
         Route("dev", "hello", (), Split.of(Colour.GREEN, 8000), 1, 2, baseline=Baseline(Colour.BLUE, 2001))
+    with pytest.raises(ValueError, match="blue is empty"):
+        Route("dev", "hello", (), Split.of(Colour.BLUE), green=2, baseline=Baseline(Colour.BLUE, 1))
 
 
 def test_beside_copies_it_has_as_many_requests_as_are_copied() -> None:
@@ -229,6 +221,17 @@ def test_a_stable_release_that_does_not_start_any_more_is_named() -> None:
     assert isinstance(decision, Rollback) and isinstance(decision.outcome, RolledBack)
     assert decision.outcome.reason == "the baseline fleet of r1 crashed 3 times and none became ready: exit 1"
     assert world.run(rollout).outcome != Promoted() and not world.beside
+
+
+def test_one_that_crashes_while_it_grows_is_no_reason_to_go_back() -> None:
+    """It has served before: its part goes to the stable fleet until it is back, and the canary waits for it."""
+    world, rollout = measuring(steps(Weight(10.0), Measure(), Weight(50.0), Measure()), size=4)
+    world.verdict = GOOD
+    rollout = arrive(world, rollout, StartFleet)
+    beside(world).states, beside(world).restarts = [InstanceState.CRASHED] * beside(world).size, 9
+    rollout, decision = world.turn(rollout)
+    assert isinstance(decision, Shift) and decision.route.baseline is None and rollout.retreat is None
+    assert world.run(rollout, seconds=30).outcome == Promoted()
 
 
 def test_one_that_is_never_ready_ends_the_rollout_at_its_deadline_and_is_named() -> None:

@@ -218,3 +218,13 @@ class World:
             )
             for colour, state, baseline in self._there()
         )
+
+
+def arrive(world: World, rollout: Rollout, kind: type, *, turns: int = 60) -> Rollout:
+    """Take turns until the rollout is at a step of ``kind``, and has been looked at there."""
+    for _ in range(turns):
+        rollout, _ = world.turn(rollout)
+        if isinstance(rollout.current, kind):
+            return rollout
+        world.tick()
+    raise AssertionError(f"no {kind.__name__}: {world.log[-3:]}")

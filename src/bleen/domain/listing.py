@@ -46,9 +46,7 @@ def reached(route: Route) -> Sequence[str]:
 
 def _apart(route: Route) -> Sequence[str]:
     beside = route.baseline
-    if beside is None or route.release(beside.colour) is None:
-        return []
-    return [backend_of(route, beside.colour, baseline=True)]
+    return [backend_of(route, beside.colour, baseline=True)] if beside else []
 
 
 def backend_of(route: Route, colour: Colour, *, baseline: bool = False) -> str:

@@ -128,8 +128,12 @@ class Route(Value, frozen=True):
 
     def __post_init__(self) -> None:
         apart = self.baseline
-        if apart is not None and not 0 < apart.share <= self.split.weight(apart.colour):
+        if apart is None:
+            return
+        if not 0 < apart.share <= self.split.weight(apart.colour):
             raise ValueError(f"a baseline fleet has a part of its colour's weight: {apart.share / 100:g} % of {self.split}")
+        if self.release(apart.colour) is None:
+            raise ValueError(f"a baseline fleet runs the release of its colour, and {apart.colour} is empty")
 
     def carries(self, colour: Colour, *, baseline: bool = False) -> int:
         """Return the weight of one fleet in hundredths of a percent: that in ``colour``, or the baseline fleet beside it."""

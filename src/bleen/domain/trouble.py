@@ -94,7 +94,8 @@ def _crashing(rollout: Rollout, seen: Observation) -> str | None:
 def _crashing_beside(rollout: Rollout, seen: Observation) -> str | None:
     """The stable release does not start any more, before anyone relies on its baseline fleet."""
     step, stable = rollout.current, rollout.stable
-    if stable is None or not isinstance(step, StartFleet) or not step.baseline or not rollout.fair:
+    relied_on = rollout.baseline is not None
+    if stable is None or not isinstance(step, StartFleet) or not step.baseline or not rollout.fair or relied_on:
         return None
     for fleet in _fleets_beside(rollout, seen):
         crashes = sum(i.restarts for i in fleet.instances)

@@ -84,12 +84,12 @@ def decision_words(decision: Decision) -> str:
 def route_words(route: Route) -> str:
     """Return ``blue r2 80 %, green r3 10 %, blue-baseline r2 10 %, preview green``."""
     slots = [
-        f"{place(colour, beside)} {'(empty)' if release is None else f'r{release}'} {weight / 100:g} %"
-        for beside in (False, True)
-        for colour in Colour
-        if ((release := route.release(colour)) is not None and not beside) or route.carries(colour, baseline=beside)
-        for weight in [route.carries(colour, baseline=beside)]
+        f"{colour} {'(empty)' if release is None else f'r{release}'} {route.carries(colour) / 100:g} %"
+        for colour, release in ((Colour.BLUE, route.blue), (Colour.GREEN, route.green))
+        if release is not None or route.split.weight(colour)
     ]
+    if apart := route.baseline:
+        slots.append(f"{place(apart.colour, baseline=True)} r{route.release(apart.colour)} {apart.share / 100:g} %")
     return ", ".join([*slots, *([f"preview {route.preview}"] if route.preview else [])])
 
 

@@ -101,10 +101,8 @@ class Portion(Value, frozen=True):
 def _portions(route: Route, *colours: Colour) -> tuple[Portion, ...]:
     """Return what the fleets in ``colours`` have, in that order, and last the baseline fleet."""
     filled = [Portion(colour, route.carries(colour)) for colour in colours if route.release(colour) is not None]
-    beside = route.baseline
-    if beside is not None and route.release(beside.colour) is not None:
-        filled.append(Portion(beside.colour, beside.share, baseline=True))
-    return tuple(filled)
+    apart = [Portion(route.baseline.colour, route.baseline.share, baseline=True)] if route.baseline else []
+    return (*filled, *apart)
 
 
 def _split(route: Route) -> list[Json]:
