@@ -294,4 +294,4 @@ class FairStorm(Storm):
 TestStorm = Storm.TestCase
 TestStorm.settings = settings(max_examples=500, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 TestFairStorm = FairStorm.TestCase
-TestFairStorm.settings = settings(TestStorm.settings, max_examples=300)
+TestFairStorm.settings = settings(TestStorm.settings, max_examples=200)
