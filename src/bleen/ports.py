@@ -136,6 +136,7 @@ class Metrics(Protocol):
     async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
         """Return the counters of both releases of ``comparison``, and the ``custom`` metrics, as they are now.
 
+        Of the baseline those of its baseline fleet alone, or of all but that one (`Comparison.counts`).
         Unreachable where nobody counts: a gateway is silent, Prometheus is away. A custom metric that cannot be read is
         among the sample's ``failures``, and raises nothing.
         """
@@ -147,8 +148,11 @@ class Prober(Protocol):
     async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:
         """Return what the check saw, asking the release by its header; a time-out is a failure, never an error."""
 
-    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
-        """Ask the release ``count`` times by its header, and look at no answer: the gateway counts them. Raises nothing."""
+    async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
+        """Ask the release ``count`` times by its header, and look at no answer: the gateway counts them. Raises nothing.
+
+        ``baseline`` asks the baseline fleet beside it.
+        """
 
 
 class Secrets(Protocol):

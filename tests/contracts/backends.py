@@ -10,11 +10,12 @@ import pytest
 from bleen.domain.errors import LawBroken
 from bleen.domain.traffic import Backend, BackendSeen, Colour, Endpoint
 from bleen.ports import Backends, Gateway
-from tests.contracts.gateway import BLUE, GREEN, a_backend, a_route, both_colours, seen_by_all
+from tests.contracts.gateway import BLUE, GREEN, a_backend, a_route, both_colours, fair, seen_by_all
 
 HERE = tuple(Endpoint(address=f"127.76.0.{n}", port=9) for n in range(1, 5))
 """Endpoints where nobody listens: membership does not depend on health."""
 NAME = "dev.hello.blue.r1"
+BESIDE = "dev.hello.blue-baseline.r1"
 
 
 class BackendsContract:
@@ -67,6 +68,33 @@ class BackendsContract:
         await gateway.set_route(a_route(GREEN, blue=None), 2)
         assert not await backends.routed(NAME)
         await backends.remove_backend(NAME)
+
+    async def test_law_3_a_baseline_fleet_in_a_route_stays(self, gateway: Gateway, backends: Backends) -> None:
+        """It is named only where it has a part, and apart from the fleet in its colour; then it can go, and that one stays."""
+        await both_colours(backends)
+        await gateway.set_route(fair(a_route(), 1), 1)
+        for name in (NAME, BESIDE):
+            assert await backends.routed(name)
+            with pytest.raises(LawBroken):
+                await backends.remove_backend(name)
+        await gateway.set_route(a_route(), 2)
+        assert await backends.routed(NAME) and not await backends.routed(BESIDE)
+        await backends.remove_backend(BESIDE)
+        seen = (await seen_by_all(gateway)).backends
+        assert {(each.colour, each.release, each.baseline) for each in seen} == {
+            (Colour.BLUE, 1, False),
+            (Colour.GREEN, 2, False),
+        }
+
+    async def test_a_baseline_fleet_has_endpoints_of_its_own(self, gateway: Gateway, backends: Backends) -> None:
+        """Of one colour and release, and yet two backends."""
+        await backends.set_backend(a_backend(Colour.BLUE, 1, *HERE[:2]))
+        await backends.set_backend(a_backend(Colour.BLUE, 1, *HERE[2:], baseline=True))
+        seen = (await seen_by_all(gateway)).backends
+        assert {each.baseline: {e.endpoint for e in each.endpoints} for each in seen} == {
+            False: set(HERE[:2]),
+            True: set(HERE[2:]),
+        }
 
     async def test_a_removed_route_frees_its_backends(self, gateway: Gateway, backends: Backends) -> None:
         """After the service was removed nothing routes to them."""

@@ -12,11 +12,12 @@ from bleen.domain.errors import Conflict, ImageRejected, LawBroken, NotFound
 from bleen.domain.fleet import Fleet, FleetOrder, InstanceState, Slot
 from bleen.domain.image import Digest
 from bleen.domain.release import Runtime
-from bleen.domain.traffic import BackendSeen, Colour, Route, Split
+from bleen.domain.traffic import BackendSeen, Baseline, Colour, Route, Split
 from bleen.ports import Fleets, Gateway
 
 BLUE = Slot(environment="dev", region="local", service="hello", colour=Colour.BLUE)
 GREEN = structs.replace(BLUE, colour=Colour.GREEN)
+BESIDE = structs.replace(BLUE, baseline=True)
 PATIENCE = 20.0
 
 
@@ -170,6 +171,25 @@ class FleetsContract:
         await bench.gateway.remove_route("dev", "hello", 2)
         await bench.fleets.retire(BLUE, 1)
         assert await seen(bench) is None
+
+    async def test_a_baseline_fleet_runs_beside_the_fleet_of_its_colour(self, bench: FleetsBench) -> None:
+        """The same release in the same colour, with instances of its own; its end leaves the other as it was."""
+        await bench.fleets.launch(order(bench.good, 2))
+        await bench.fleets.launch(order(bench.good, 1, slot=BESIDE))
+        own = await until(bench, is_ready(2), "blue is ready")
+        beside = await until(bench, is_ready(1), "it is ready beside blue", BESIDE)
+        assert [i.name for i in beside.instances] == ["hello-blue-baseline-r1-1"]
+        assert not {i.address for i in own.instances} & {i.address for i in beside.instances}
+        assert {line.instance async for line in bench.fleets.logs("hello", instance="hello-blue-baseline-r1-1")}
+        split = Split.of(Colour.BLUE)
+        route = Route("dev", "hello", ("hello.localhost",), split, blue=1, baseline=Baseline(Colour.BLUE, 1000))
+        await bench.gateway.set_route(route, 1)
+        with pytest.raises(LawBroken):
+            await bench.fleets.retire(BESIDE, 1)
+        await bench.gateway.set_route(structs.replace(route, baseline=None), 2)
+        await bench.fleets.retire(BESIDE, 1)
+        assert await seen(bench, BESIDE) is None and await seen(bench) == own
+        assert [b.baseline for b in await behind(bench)] == [False]
 
     async def test_a_crashing_fleet_counts_its_crashes(self, bench: FleetsBench) -> None:
         """It is started again and again, and says how it ended."""

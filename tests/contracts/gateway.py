@@ -11,6 +11,7 @@ import pytest
 from bleen.domain.errors import InvalidInput, NotFound, StaleGeneration
 from bleen.domain.traffic import (
     Backend,
+    Baseline,
     Colour,
     CookieCohort,
     Endpoint,
@@ -55,14 +56,19 @@ def directed(route: Route) -> Route:
     return msgspec.structs.replace(route, cohorts=COHORTS, mirror=mirror, sticky=sticky)
 
 
-def a_backend(colour: Colour, release: int, *endpoints: Endpoint, service: str = "hello") -> Backend:
-    return Backend(environment="dev", service=service, colour=colour, release=release, endpoints=endpoints)
+def fair(route: Route, share: int) -> Route:
+    """Return ``route`` with so much of what blue has for a baseline fleet of the release in blue."""
+    return msgspec.structs.replace(route, baseline=Baseline(Colour.BLUE, share))
+
+
+def a_backend(colour: Colour, release: int, *endpoints: Endpoint, service: str = "hello", baseline: bool = False) -> Backend:
+    return Backend("dev", service, colour, release, endpoints, baseline=baseline)
 
 
 async def both_colours(backends: Backends, service: str = "hello") -> None:
-    """Make blue r1 and green r2 known."""
-    for colour, release in ((Colour.BLUE, 1), (Colour.GREEN, 2)):
-        await backends.set_backend(a_backend(colour, release, service=service))
+    """Make blue r1 and green r2 known, and a baseline fleet of r1."""
+    for colour, release, baseline in ((Colour.BLUE, 1, False), (Colour.GREEN, 2, False), (Colour.BLUE, 1, True)):
+        await backends.set_backend(a_backend(colour, release, service=service, baseline=baseline))
 
 
 async def seen_by_all(gateway: Gateway, service: str = "hello") -> GatewaySeen:
@@ -93,6 +99,9 @@ class GatewayContract:
             directed(a_route(GREEN, preview=Colour.BLUE)),
             directed(a_route()),
             directed(a_route(green=None, preview=Colour.GREEN)),
+            fair(a_route(Split(blue=9000, green=1000), preview=Colour.GREEN), 1000),
+            fair(a_route(Split(blue=5000, green=5000), preview=Colour.GREEN), 5000),
+            fair(directed(a_route(Split(blue=9000, green=1000), preview=Colour.GREEN)), 2500),
         ],
     )
     async def test_what_was_set_is_what_is_observed(self, gateway: Gateway, backends: Backends, route: Route) -> None:

@@ -21,8 +21,8 @@ from tests.fixtures.envoy import until
 class Traffic(Protocol):
     """What a kit does to the releases."""
 
-    async def ask(self, release: int, status: int = 200, seconds: float = 0.0) -> None:
-        """Let one request meet ``release``, answered with ``status`` after ``seconds``."""
+    async def ask(self, release: int, status: int = 200, seconds: float = 0.0, *, baseline: bool = False) -> None:
+        """Let one request meet ``release``, or its baseline fleet, answered with ``status`` after ``seconds``."""
 
     async def silence(self) -> None:
         """Let nobody count any more."""
@@ -31,8 +31,8 @@ class Traffic(Protocol):
         """Let the counters begin anew."""
 
 
-def a_comparison(baseline: int = 1, canary: int = 2, service: str = "hello") -> Comparison:
-    """Return what is asked while release 2 runs beside release 1."""
+def a_comparison(baseline: int = 1, canary: int = 2, service: str = "hello", *, fair: bool = False) -> Comparison:
+    """Return what is asked while release 2 runs beside release 1, or beside the baseline fleet of it."""
     return Comparison(
         environment="dev",
         service=service,
@@ -42,6 +42,7 @@ def a_comparison(baseline: int = 1, canary: int = 2, service: str = "hello") -> 
         baseline=baseline,
         phase=Phase.BESIDE,
         analysis=Analysis(),
+        fair=fair,
     )
 
 
@@ -52,13 +53,14 @@ def of(sample: Sample, release: int) -> Counters:
     return found
 
 
-async def read_until(metrics: Metrics, holds: Callable[[Sample], bool]) -> Sample:
+async def read_until(metrics: Metrics, holds: Callable[[Sample], bool], *, fair: bool = False) -> Sample:
     """Return the first sample for which ``holds``: what counts may lag behind what happened."""
-    sample = await metrics.read(a_comparison())
+    asked = a_comparison(fair=fair)
+    sample = await metrics.read(asked)
 
     async def read() -> bool:
         nonlocal sample
-        sample = await metrics.read(a_comparison())
+        sample = await metrics.read(asked)
         return holds(sample)
 
     await until(read)
@@ -95,6 +97,19 @@ class MetricsContract:
         sample = await read_until(metrics, lambda s: has(1, 3)(s) and has(2, 4)(s))
         assert (of(sample, 1).classes, of(sample, 1).failed) == ({"2xx": 2, "4xx": 1}, 0)
         assert (of(sample, 2).classes, of(sample, 2).failed) == ({"2xx": 1, "4xx": 1, "5xx": 2}, 2)
+
+    async def test_a_baseline_fleet_is_told_apart(self, metrics: Metrics, traffic: Traffic) -> None:
+        """What it meets is its own, and not its release's; to ask for one or the other is to ask of another epoch."""
+        for status in (500, 404, 200):
+            await traffic.ask(1, status, baseline=True)
+        for release, status in ((1, 200), (1, 404), (2, 200)):
+            await traffic.ask(release, status)
+        fair = await read_until(metrics, lambda s: has(1, 3)(s) and has(2, 1)(s), fair=True)
+        assert (of(fair, 1).classes, of(fair, 1).failed) == ({"2xx": 1, "4xx": 1, "5xx": 1}, 1)
+        assert (of(fair, 2).classes, of(fair, 2).failed) == ({"2xx": 1}, 0)
+        plain = await read_until(metrics, lambda s: has(1, 2)(s) and has(2, 1)(s))
+        assert of(plain, 1).classes == {"2xx": 1, "4xx": 1}
+        assert plain.epoch != fair.epoch
 
     async def test_latencies_lie_in_their_buckets(self, metrics: Metrics, traffic: Traffic) -> None:
         """Edges ascend, and a slow answer is slower than a fast one."""

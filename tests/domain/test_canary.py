@@ -35,7 +35,7 @@ from bleen.domain.service import BlueGreen, Canary
 from bleen.domain.strategy import Analyse, Judge, KeepWarm, StartFleet, Stay
 from bleen.domain.traffic import Colour, CookieCohort, HeaderCohort, Mirror
 from bleen.domain.verdict import HOLDING, Cause, Fail, Inconclusive, Pass
-from tests.domain.world import World
+from tests.domain.world import World, arrive
 
 NORMAL = Canary()
 GOOD, BAD = Pass("it is not worse"), Fail("errors", "5 % of its requests fail")
@@ -56,16 +56,6 @@ def weights(world: World) -> list[float]:
 def sizes(rollout: Rollout) -> list[int | None]:
     """Return the sizes that the new fleet is to have, in order."""
     return [s.size for s in rollout.steps if isinstance(s, StartFleet)]
-
-
-def arrive(world: World, rollout: Rollout, kind: type, *, turns: int = 60) -> Rollout:
-    """Take turns until the rollout is at a step of ``kind``, and has been looked at there."""
-    for _ in range(turns):
-        rollout, _ = world.turn(rollout)
-        if isinstance(rollout.current, kind):
-            return rollout
-        world.tick()
-    raise AssertionError(f"no {kind.__name__}: {world.log[-3:]}")
 
 
 def last(world: World) -> Decision:

@@ -14,7 +14,7 @@ from bleen.domain.comparison import Phase
 from bleen.domain.duration import seconds
 from bleen.domain.gate import Gate, count, due
 from bleen.domain.verdict import Cause, Fail, Inconclusive, Pass
-from tests.domain.traffic import NEW, NOON, Road, asked
+from tests.domain.traffic import NEW, NOON, STABLE, Road, asked
 
 QUEUE = Number("queue", query="queue_length", max=100.0)
 JOBS = Events("jobs", bad="jobs_failed_total", total="jobs_total")
@@ -168,6 +168,16 @@ def test_without_requests_for_half_a_minute_there_is_no_traffic() -> None:
         road.run(5)
         road.run(31, new, stable)
         assert cause(road) is Cause.NO_TRAFFIC
+
+
+def test_a_baseline_fleet_without_requests_or_with_an_outage_is_named() -> None:
+    """It is what the release is compared with: of the stable fleet nothing is known here."""
+    for stable, why in (((0, 0.0), "has had no requests for 30 s"), ((90, 0.5), "fails, and it does not")):
+        road = quick().learned()
+        road.comparison = structs.replace(road.comparison, fair=True)
+        road.run(31, (10, 0.0), stable)
+        verdict = road.assessment.verdict
+        assert isinstance(verdict, Inconclusive) and f"r{STABLE}'s baseline fleet {why}" in verdict.why
 
 
 def test_a_silent_gateway_holds_everything() -> None:

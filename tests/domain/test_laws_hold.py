@@ -9,6 +9,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from bleen.domain.canary import (
     Affinity,
@@ -73,6 +74,7 @@ CANARIES = st.builds(
     ),
     inconclusive=st.sampled_from([None, Unsure.ASK, Unsure.ROLLBACK]),
     affinity=st.sampled_from([None, Affinity()]),
+    baseline=st.booleans(),
     warm=st.sampled_from([seconds(0), seconds(600)]),
     abort_delay=st.sampled_from([seconds(0), seconds(5)]),
     progress_deadline=st.just(seconds(120)),
@@ -104,6 +106,9 @@ class Storm(RuleBasedStateMachine):
     @precondition(lambda self: self.rollout is None and not self.world.silent)
     @rule(strategy=STRATEGIES | CANARIES, size=st.integers(1, 3))
     def deploy(self, strategy: Strategy, size: int) -> None:
+        self._deployed(strategy, size)
+
+    def _deployed(self, strategy: Strategy, size: int) -> None:
         self.number += 1
         try:
             self.rollout = self.world.begin(self.number, strategy, size=size)
@@ -178,9 +183,14 @@ class Storm(RuleBasedStateMachine):
     def time_passes(self, length: float) -> None:
         self.world.tick(length)
 
-    @rule(colour=COLOURS, state=st.sampled_from([InstanceState.CRASHED, InstanceState.SICK]), whole=st.booleans())
-    def instances_fail(self, colour: Colour, state: InstanceState, whole: bool) -> None:
-        fleet = self.world.fleets.get(colour)
+    @rule(
+        colour=COLOURS,
+        state=st.sampled_from([InstanceState.CRASHED, InstanceState.SICK]),
+        whole=st.booleans(),
+        beside=st.booleans(),
+    )
+    def instances_fail(self, colour: Colour, state: InstanceState, whole: bool, beside: bool) -> None:
+        fleet = (self.world.beside if beside else self.world.fleets).get(colour)
         if fleet is not None:
             fleet.states = [state if whole or i == 0 else s for i, s in enumerate(fleet.states)]
 
@@ -214,6 +224,9 @@ class Storm(RuleBasedStateMachine):
                     release = route.release(colour)
                     fleet = self.world.fleets.get(colour)
                     assert fleet is not None and fleet.release == release, f"{route} and there is {fleet}"
+                if route.carries(colour, baseline=True) > 0:
+                    twin = self.world.beside.get(colour)
+                    assert twin is not None and twin.release == route.release(colour), f"{route} and beside it is {twin}"
 
     def teardown(self) -> None:
         """Once nothing goes wrong any more, the rollout ends, and both gateways agree."""
@@ -227,7 +240,7 @@ class Storm(RuleBasedStateMachine):
             self.world.tick()
             self.world.run(rollout, seconds=60)
         assert len(set(self.world.routes)) == 1
-        assert len(self.world.fleets) == 1
+        assert len(self.world.fleets) == 1 and not self.world.beside
 
     def _watched(self) -> Observation:
         return self.world.watched(self.rollout) if self.rollout is not None else self.world.observe()
@@ -255,16 +268,30 @@ class Storm(RuleBasedStateMachine):
                     rising = any(r is None or r.split.weight(colour) < route.split.weight(colour) for r in self.world.routes)
                     if rising and release is not None:
                         assert self.world.fleets[colour].ready > 0, "weight for a fleet in which nothing is ready"
+                    share = route.carries(colour, baseline=True)
+                    if any(r is None or r.carries(colour, baseline=True) < share for r in self.world.routes):
+                        assert self.world.beside[colour].ready > 0, "a part for a baseline fleet in which nothing is ready"
             case Promote(release):
                 assert self.world.serving() == {release}
                 measured = [i for i, step in enumerate(rollout.steps) if isinstance(step, Analyse)]
                 good = {j.step for j in rollout.verdicts if isinstance(j.verdict, Pass) or j.by}
                 assert rollout.full_by or good.issuperset(measured), "promoted, and neither the traffic nor a person said yes"
             case Retire(_, release):
-                assert release not in self.world.serving()
+                assert decision.baseline or release not in self.world.serving()
             case _:
                 pass
 
 
+class FairStorm(Storm):
+    """The same, and every release has a baseline fleet beside it."""
+
+    @precondition(lambda self: self.rollout is None and not self.world.silent)
+    @rule(strategy=CANARIES, size=st.integers(1, 4))
+    def deploy(self, strategy: Canary, size: int) -> None:
+        self._deployed(structs.replace(strategy, baseline=True), size)
+
+
 TestStorm = Storm.TestCase
 TestStorm.settings = settings(max_examples=500, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+TestFairStorm = FairStorm.TestCase
+TestFairStorm.settings = settings(TestStorm.settings, max_examples=200)

@@ -17,7 +17,7 @@ from bleen.domain.laws import check
 from bleen.domain.plan import Intent, plan
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.service import BlueGreen, Strategy
-from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen, Route
+from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen, Route, place
 from bleen.domain.verdict import Assessment, Verdict
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +51,8 @@ class World:
     gateways: int = 1
     now: datetime = START
     fleets: dict[Colour, FleetState] = field(default_factory=dict)
+    beside: dict[Colour, FleetState] = field(default_factory=dict)
+    """Baseline fleets, by the colour that they are beside."""
     routes: list[Route | None] = field(default_factory=list)
     silent: set[int] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
@@ -67,7 +69,7 @@ class World:
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass: instances of good releases become ready, those of bad ones crash."""
         self.now += timedelta(seconds=seconds)
-        for fleet in self.fleets.values():
+        for fleet in (*self.fleets.values(), *self.beside.values()):
             fleet.states += [InstanceState.STARTING] * (fleet.size - len(fleet.states))
             del fleet.states[fleet.size :]
             if fleet.release in self.bad:
@@ -92,7 +94,8 @@ class World:
         self.log.append(decision)
         match decision:
             case Launch(colour, release, size):
-                fleet = self.fleets.setdefault(colour, FleetState(release, size))
+                place = self.beside if decision.baseline else self.fleets
+                fleet = place.setdefault(colour, FleetState(release, size))
                 assert fleet.release == release, "a launch into a slot that another release holds"
                 fleet.size = size
             case Shift(route):
@@ -100,7 +103,7 @@ class World:
                     if i not in self.silent:
                         self.routes[i] = route
             case Retire(colour, release):
-                self.retire(colour, release)
+                self.retire(colour, release, baseline=decision.baseline)
             case Measure(when, checks):
                 passed = not self.failing_checks
                 results = tuple(CheckResult(f"check {i}", when, passed, "200", self.now) for i in range(len(checks)))
@@ -109,12 +112,14 @@ class World:
                 pass
         return applied(rollout, decision, self.now)
 
-    def retire(self, colour: Colour, release: int) -> None:
+    def retire(self, colour: Colour, release: int, *, baseline: bool = False) -> None:
         """End a fleet, and fail the test where a gateway, even a silent one, still names it."""
         for route in self.routes:
-            assert route is None or route.release(colour) != release, f"r{release} was retired while a gateway names it"
-        if colour in self.fleets and self.fleets[colour].release == release:
-            del self.fleets[colour]
+            named = route is not None and route.names(colour, release, baseline=baseline)
+            assert not named, f"{place(colour, baseline)} r{release} was retired while a gateway names it"
+        there = self.beside if baseline else self.fleets
+        if colour in there and there[colour].release == release:
+            del there[colour]
 
     def turn(self, rollout: Rollout) -> tuple[Rollout, Decision]:
         """Observe, decide, check the laws, act: one turn of the workflow."""
@@ -170,13 +175,17 @@ class World:
         }
 
     def _fleets(self) -> list[Fleet]:
-        return [self._fleet(colour, state) for colour, state in self.fleets.items()]
+        return [self._fleet(*there) for there in self._there()]
 
-    def _fleet(self, colour: Colour, state: FleetState) -> Fleet:
+    def _there(self) -> list[tuple[Colour, FleetState, bool]]:
+        own = [(colour, state, False) for colour, state in self.fleets.items()]
+        return own + [(colour, state, True) for colour, state in self.beside.items()]
+
+    def _fleet(self, colour: Colour, state: FleetState, baseline: bool) -> Fleet:
         instances = tuple(
             Instance(
-                name=f"hello-{colour}-r{state.release}-{i}",
-                address=f"127.1.{list(Colour).index(colour)}.{i + 1}",
+                name=f"hello-{place(colour, baseline)}-r{state.release}-{i}",
+                address=f"127.1.{list(Colour).index(colour) + 2 * baseline}.{i + 1}",
                 port=8080,
                 state=s,
                 since=START,
@@ -185,7 +194,7 @@ class World:
             )
             for i, s in enumerate(state.states)
         )
-        slot = Slot(environment="dev", region=REGION, service="hello", colour=colour)
+        slot = Slot(environment="dev", region=REGION, service="hello", colour=colour, baseline=baseline)
         return Fleet(slot=slot, release=state.release, size=state.size, instances=instances)
 
     def _gateways(self) -> list[GatewaySeen]:
@@ -205,6 +214,17 @@ class World:
                     EndpointSeen(Endpoint(f"127.1.0.{i}", 8080), s is InstanceState.READY, 0)
                     for i, s in enumerate(state.states)
                 ),
+                baseline=baseline,
             )
-            for colour, state in self.fleets.items()
+            for colour, state, baseline in self._there()
         )
+
+
+def arrive(world: World, rollout: Rollout, kind: type, *, turns: int = 60) -> Rollout:
+    """Take turns until the rollout is at a step of ``kind``, and has been looked at there."""
+    for _ in range(turns):
+        rollout, _ = world.turn(rollout)
+        if isinstance(rollout.current, kind):
+            return rollout
+        world.tick()
+    raise AssertionError(f"no {kind.__name__}: {world.log[-3:]}")

@@ -246,7 +246,7 @@ class ScriptedProber:
         passed = "fail" not in name
         return CheckResult(name, when, passed, "200" if passed else "answered 500, not 200", utc_now())
 
-    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+    async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
         """Nobody counts."""
 
 

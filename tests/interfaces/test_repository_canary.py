@@ -62,6 +62,20 @@ ERRORS = {
         "a weight, a header, a cookie or a mirror",
         "10}",
     ),
+    "a baseline fleet for a queue": (
+        canary("side_by_side: true", "baseline: true", "analysis:", "  metrics:", f"    - {EVENTS}"),
+        8,
+        "never have a part",
+        "take work from the queue",
+        "one of the two",
+    ),
+    "a baseline fleet and nothing to compare": (
+        canary("baseline: true", "steps:", f"  - {ALL}"),
+        7,
+        "never have a part",
+        "while both have some",
+        "before all of it",
+    ),
     "a share that is too exact": (
         walking("{type: weight, percent: 0.125}", ALL),
         8,

@@ -6,15 +6,18 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from bleen.domain.decision import AskHuman, Wait
+from bleen.domain.decision import AskHuman, Launch, Retire, Wait
 from bleen.domain.fleet import Fleet, Instance, InstanceState, Slot
+from bleen.domain.ledger import Decided, Entry
 from bleen.domain.plan import Intent, plan
 from bleen.domain.rollout import Observation, Promoted, ReleaseRef, RolledBack, Rollout
 from bleen.domain.service import BlueGreen
 from bleen.domain.strategy import KeepWarm
-from bleen.domain.traffic import WHOLE, Colour, GatewaySeen, Route, Split
+from bleen.domain.traffic import WHOLE, Baseline, Colour, GatewaySeen, Route, Split
+from bleen.domain.views import explain
 from bleen.interfaces.cli.tree import rollout_lines, service_lines, stack, summary_line, time_left
 from bleen.interfaces.views import ServiceView, Urls
+from bleen.interfaces.words import decision_words, evidence_words, route_words
 from bleen.workflows.messages import Progress
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -113,6 +116,43 @@ def test_the_tree_tells_what_matters() -> None:
         "why 1 of 2 instances of r2 is ready",
     ):
         assert words in text
+
+
+def beside_the_canary() -> ServiceView:
+    """Return a service whose canary has 10 %, and a baseline fleet as much."""
+    twin = fleet(Colour.BLUE, 1, InstanceState.READY)
+    twin = structs.replace(twin, slot=structs.replace(twin.slot, baseline=True))
+    green = gateway(1000)
+    assert green.route is not None
+    part = structs.replace(green, route=structs.replace(green.route, baseline=Baseline(Colour.BLUE, 1000)))
+    return view(fleets=(twin, *view().fleets), gateways=(part,))
+
+
+def test_a_baseline_fleet_is_shown_with_its_part_below_the_fleet_of_its_colour() -> None:
+    """What it has is not the colour's any more: the three shares sum to 100 %."""
+    lines = [line for line in shown(beside_the_canary()) if line.startswith(("  ● ", "  ○ "))]
+    assert [line.split("░")[-1].split("█")[-1].split() for line in lines] == [
+        ["80", "%", "1/2", "ready"],
+        ["10", "%", "1/1", "ready", "baseline"],
+        ["10", "%", "0/3", "ready"],
+    ]
+    assert "blue-baseline r1 1/1 ready 10 %" in summary_line(beside_the_canary())
+
+
+def test_decisions_and_evidence_name_the_baseline_fleet() -> None:
+    """In `explain`, in dry runs and in the ledger's lines, it cannot be taken for the stable one."""
+    seen = beside_the_canary()
+    (route,) = [g.route for g in seen.gateways]
+    assert route is not None
+    assert route_words(route) == "blue r1 80 %, green r2 10 %, blue-baseline r1 10 %, preview green"
+    assert decision_words(Launch(Colour.BLUE, 1, 2, "", baseline=True)) == "launch blue-baseline r1, 2 instances"
+    assert decision_words(Retire(Colour.BLUE, 1, "", baseline=True)) == "retire blue-baseline r1"
+    entry = Entry(1, NOW, "k", "dev", "datasette", Decided(Wait("w"), Observation(NOW, seen.fleets, seen.gateways)))
+    (line,) = explain([entry])
+    assert line.evidence is not None
+    words = evidence_words(line.evidence)
+    assert words.startswith("blue-baseline r1 1/1 ready; blue r1 1/2 ready")
+    assert words.endswith("gateway-local has blue 90 % green 10 %, of blue's 10 % for its baseline fleet")
 
 
 def test_gateways_that_differ_are_shown_as_a_range() -> None:

@@ -200,13 +200,14 @@ class Play:
         """Wait until nothing is under way."""
         self.until(lambda: self.view().progress is None, "the end of the rollout", seconds=60)
 
-    def fleet(self, colour: Colour) -> tuple[Instance, ...]:
-        """Return the instances of a colour."""
-        return next((f.instances for f in self.view().fleets if f.slot.colour is colour), ())
+    def fleet(self, colour: Colour, *, baseline: bool = False) -> tuple[Instance, ...]:
+        """Return the instances of a colour, or of the baseline fleet beside it."""
+        wanted = (colour, baseline)
+        return next((f.instances for f in self.view().fleets if (f.slot.colour, f.slot.baseline) == wanted), ())
 
     def fleets(self) -> dict[str, int]:
-        """Return the releases that run, and how many instances each has."""
-        return {f"r{f.release}": len(f.instances) for f in self.view().fleets}
+        """Return the releases that run, and how many instances each has; ``r1 baseline`` is the fleet of that name."""
+        return {f"r{f.release}{' baseline' if f.slot.baseline else ''}": len(f.instances) for f in self.view().fleets}
 
     def step(self, kind: str) -> Rollout:
         """Wait until the rollout is at a step of that kind."""
@@ -246,10 +247,10 @@ class Play:
         """Return what the traffic has shown so far in the latest rollout, from the ledger."""
         return [line.event.assessment for line in self.lines("measured") if isinstance(line.event, Measured)]
 
-    def counts(self, colour: Colour) -> Counter[str]:
+    def counts(self, colour: Colour, *, baseline: bool = False) -> Counter[str]:
         """Return what the instances of a colour have counted: requests by method, copies, failures."""
         total: Counter[str] = Counter()
-        for instance in self.fleet(colour):
+        for instance in self.fleet(colour, baseline=baseline):
             total.update(httpx.get(f"http://{instance.address}:{instance.port}/counts", timeout=10).json())
         return total
 

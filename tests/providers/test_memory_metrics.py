@@ -15,8 +15,8 @@ class MemoryTraffic:
     def __init__(self, metrics: MemoryMetrics) -> None:
         self.metrics = metrics
 
-    async def ask(self, release: int, status: int = 200, seconds: float = 0.0) -> None:
-        self.metrics.add("hello", release, status=status, ms=max(1.0, seconds * 1000))
+    async def ask(self, release: int, status: int = 200, seconds: float = 0.0, *, baseline: bool = False) -> None:
+        self.metrics.add("hello", release, status=status, ms=max(1.0, seconds * 1000), baseline=baseline)
 
     async def silence(self) -> None:
         self.metrics.answers = False

@@ -66,7 +66,7 @@ class Prober:
         self.visited: Callable[[int, int], None] = lambda release, count: None
         """Told of every visit: the release, and how many requests."""
 
-    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+    async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
         self.visited(release, count)
 
     async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:

@@ -9,7 +9,18 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from bleen.domain.canary import Analysis, CanaryStep, CheckStep, Events, JudgeStep, Measure, Synthetic, Unsure, Weight
+from bleen.domain.canary import (
+    Analysis,
+    CanaryStep,
+    CheckStep,
+    Events,
+    JudgeStep,
+    Measure,
+    Synthetic,
+    Tolerance,
+    Unsure,
+    Weight,
+)
 from bleen.domain.check import HttpCheck
 from bleen.domain.command import Advance, GoBack
 from bleen.domain.decision import AskHuman, Wait
@@ -17,6 +28,7 @@ from bleen.domain.duration import seconds
 from bleen.domain.ledger import HostsChanged, Measured
 from bleen.domain.rollout import Promoted, RolledBack
 from bleen.domain.service import Canary
+from bleen.domain.traffic import WHOLE, Colour
 from bleen.domain.verdict import Assessment, Fail, Pass
 from bleen.workflows.messages import Adjusted, DeployRequest, Renamed, Started, Unchanged
 from tests.fixtures.engine import RunningEngine
@@ -33,9 +45,12 @@ def canary(*steps: CanaryStep, analysis: Analysis = FAST, **options: object) -> 
 
 
 @asynccontextmanager
-async def traffic(stage: Stage, *, failing: float = 0.0, rate: int = 2000) -> AsyncIterator[None]:
-    """Let requests meet every release that has weight while the block runs; ``failing`` of those to r2 fail."""
-    flowing = asyncio.create_task(_flow(stage, failing, rate))
+async def traffic(stage: Stage, *, failing: float = 0.0, rate: int = 2000, cold: float = 1.0) -> AsyncIterator[None]:
+    """Let requests meet every fleet that has weight while the block runs; ``failing`` of those to r2 fail.
+
+    Young fleets, that of r2 and the baseline's, take ``cold`` times as long as the old one.
+    """
+    flowing = asyncio.create_task(_flow(stage, failing, rate, cold))
     try:
         yield
     finally:
@@ -44,21 +59,25 @@ async def traffic(stage: Stage, *, failing: float = 0.0, rate: int = 2000) -> As
             await flowing
 
 
-async def _flow(stage: Stage, failing: float, rate: int) -> None:
+async def _flow(stage: Stage, failing: float, rate: int, cold: float) -> None:
     ticks, chance = 20, Random(7)
     while True:
-        for release, share in _shares(stage).items():
+        for (release, baseline), share in _shares(stage).items():
             for _ in range(round(rate * share / ticks)):
                 bad = release == 2 and chance.random() < failing
-                latency = round(chance.lognormvariate(1.6, 0.5), 1)
-                stage.metrics.add(stage.service, release, status=500 if bad else 200, ms=latency)
+                latency = round(chance.lognormvariate(1.6, 0.5) * (cold if baseline or release == 2 else 1.0), 1)
+                stage.metrics.add(stage.service, release, status=500 if bad else 200, ms=latency, baseline=baseline)
         await asyncio.sleep(1 / ticks)
 
 
-def _shares(stage: Stage) -> dict[int, float]:
-    route = stage.route
-    slots = ((route.blue, route.split.blue), (route.green, route.split.green)) if route else ()
-    return {release: weight / 10_000 for release, weight in slots if release is not None and weight}
+def _shares(stage: Stage) -> dict[tuple[int, bool], float]:
+    route, found = stage.route, {}
+    for colour in Colour if route else ():
+        for baseline in (False, True):
+            release, weight = (route.release(colour), route.carries(colour, baseline=baseline)) if route else (None, 0)
+            if release is not None and weight:
+                found[release, baseline] = weight / WHOLE
+    return found
 
 
 async def measured(stage: Stage) -> list[Assessment]:
@@ -93,6 +112,35 @@ async def test_a_release_with_errors_is_rolled_back_by_its_traffic(stage: Stage)
     assert stage.serving == 1
     assert isinstance((await measured(stage))[-1].verdict, Fail)
     await eventually(lambda: told(stage, "rolled-back"), "a notice")
+
+
+async def test_a_baseline_fleet_makes_the_comparison_fair(stage: Stage) -> None:
+    """What is slow because it is young is refused beside an old fleet, and passes beside one of its own age."""
+    analysis = structs.replace(FAST, latency=Tolerance(weight=1.0))
+    await stage.deployed("1")
+    async with traffic(stage, cold=2.0):
+        alone = await begun(stage, "2", canary(Weight(20.0), Measure(seconds(60)), analysis=analysis))
+        outcome = await stage.settled(alone)
+        assert isinstance(outcome, RolledBack) and "take longer than" in outcome.reason
+        await stage.idle()
+        fair = canary(Weight(20.0), Measure(seconds(60)), analysis=analysis, baseline=True)
+        rollout = await begun(stage, "2", fair)
+        assert await stage.settled(rollout) == Promoted()
+        await stage.idle()
+    passed = (await measured(stage))[-1]
+    assert isinstance(passed.verdict, Pass) and 0.7 < passed.compared / passed.requests < 1.4
+    assert [(f.release, f.slot.baseline) for f in await stage.fleets.observe(stage.service)] == [(2, False)]
+
+
+async def test_a_bad_release_is_refused_beside_a_baseline_fleet(stage: Stage) -> None:
+    """By the errors that it alone has; and of the three fleets only the stable one is left."""
+    await stage.deployed("1")
+    async with traffic(stage, failing=0.3):
+        rollout = await begun(stage, "2", canary(baseline=True))
+        outcome = await stage.settled(rollout)
+        await stage.idle()
+    assert isinstance(outcome, RolledBack) and "of its requests fail" in outcome.reason
+    assert [(f.release, f.slot.baseline) for f in await stage.fleets.observe(stage.service)] == [(1, False)]
 
 
 async def test_the_traffic_is_watched_while_checks_run(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """Law 2: who can bear which share of the traffic."""
 
 from bleen.domain.rollout import Observation, Rollout
-from bleen.domain.traffic import Colour, Route, share
+from bleen.domain.traffic import Baseline, Colour, Route, share
 
 
 def lacking(rollout: Rollout, seen: Observation, route: Route) -> str | None:
@@ -18,7 +18,29 @@ def lacking(rollout: Rollout, seen: Observation, route: Route) -> str | None:
         have, need = seen.capacity(colour, release), share(size, weight)
         if have < need and not (colour is rollout.stable_colour and can_take_back(rollout, seen)):
             return f"{weight / 100:g} % need {need} instances of r{release} and {have} can serve"
-    return None
+    return _lacking_beside(rollout, seen, route)
+
+
+def _lacking_beside(rollout: Rollout, seen: Observation, route: Route) -> str | None:
+    """Return why the baseline fleet cannot bear its part.
+
+    Of the colour's whole weight the fleet in it was asked above: what leaves a baseline fleet goes back there.
+    """
+    beside = route.baseline
+    release = route.release(beside.colour) if beside else None
+    if beside is None or release is None or _apart_already(seen, beside, release):
+        return None
+    have, need = seen.capacity(beside.colour, release, baseline=True), share(rollout.size, beside.share)
+    if have >= need:
+        return None
+    return f"{beside.share / 100:g} % need {need} instances of r{release}'s baseline fleet and {have} can serve"
+
+
+def _apart_already(seen: Observation, beside: Baseline, release: int) -> bool:
+    return not seen.silent and all(
+        r is not None and r.release(beside.colour) == release and r.carries(beside.colour, baseline=True) >= beside.share
+        for r in seen.routes
+    )
 
 
 def can_take_back(rollout: Rollout, seen: Observation) -> bool:

@@ -96,7 +96,9 @@ def _scaled(rollout: Rollout, size: int) -> Rollout:
     steps = rollout.steps
     if isinstance(rollout.strategy, Canary):
         steps = tuple(
-            StartFleet(min(size, -(-step.size * size // rollout.size))) if isinstance(step, StartFleet) and step.size else step
+            structs.replace(step, size=min(size, -(-step.size * size // rollout.size)))
+            if isinstance(step, StartFleet) and step.size
+            else step
             for step in steps
         )
     return structs.replace(rollout, size=size, stable_size=size, steps=steps)

@@ -36,11 +36,24 @@ class Comparison(Value, frozen=True):
     canary: int
     """The new release."""
     baseline: int
-    """The release that it is compared with."""
+    """The release that it is compared with: what runs of it in its colour, or beside it where ``fair``."""
     phase: Phase
     analysis: Analysis
     requests: int | None = None
     """No pass before the new release has had so many requests in this step."""
+    fair: bool = False
+    """Whether the baseline is the fleet of that name alone. Before it has requests, what is usual is the stable fleet's."""
+
+    @property
+    def baseline_name(self) -> str:
+        """``r1``, or ``r1's baseline fleet``."""
+        return f"r{self.baseline}'s baseline fleet" if self.fair else f"r{self.baseline}"
+
+    def counts(self, release: int, *, baseline: bool) -> bool:
+        """Return whether what a fleet of ``release`` meets is compared; ``baseline`` where it is the fleet of that name."""
+        if release == self.baseline:
+            return baseline is self.fair
+        return release == self.canary and not baseline
 
 
 def comparison(rollout: Rollout) -> Comparison | None:
@@ -48,7 +61,7 @@ def comparison(rollout: Rollout) -> Comparison | None:
     stable, strategy = rollout.stable, rollout.strategy
     if stable is None or not rollout.measured or not isinstance(strategy, Canary):
         return None
-    step = rollout.current
+    step, phase = rollout.current, _phase(rollout)
     return Comparison(
         environment=rollout.environment,
         service=rollout.service,
@@ -56,9 +69,10 @@ def comparison(rollout: Rollout) -> Comparison | None:
         since=rollout.since,
         canary=rollout.target.number,
         baseline=stable.number,
-        phase=_phase(rollout),
+        phase=phase,
         analysis=_analysis(strategy),
         requests=step.requests if isinstance(step, Analyse) else None,
+        fair=phase is Phase.BESIDE and rollout.baseline is not None,
     )
 
 

@@ -9,7 +9,7 @@ from bleen.domain.check import CheckResult
 from bleen.domain.decision import Decision, Done, Launch, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.need import need
 from bleen.domain.rollout import Failed, Judged, Observation, Outcome, Promoted, RolledBack, Rollout
-from bleen.domain.shifting import clear, restore, silence
+from bleen.domain.shifting import balance, clear, dismiss, restore, silence, spare
 from bleen.domain.strategy import Analyse, RunChecks, StartFleet
 from bleen.domain.traffic import Colour
 from bleen.domain.trouble import trouble
@@ -100,12 +100,12 @@ def _settle(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 
 
 def _back(rollout: Rollout, seen: Observation) -> bool:
-    """Return whether every gateway sends everything to the stable release: also cohorts and copies, which need no weight."""
+    """Return whether every gateway sends everything to the stable fleet: also cohorts and copies, which need no weight."""
     stable = rollout.stable
     return (
         stable is not None
         and seen.serves(rollout.stable_colour, stable.number)
-        and not any(route and (route.cohorts or route.mirror) for route in seen.routes)
+        and not any(route and (route.cohorts or route.mirror or route.baseline) for route in seen.routes)
     )
 
 
@@ -129,9 +129,9 @@ def _going_back(rollout: Rollout, seen: Observation, now: datetime) -> Decision 
         return _give_up(rollout, seen)
     if not _back(rollout, seen):
         return restore(rollout, seen)
-    resized = _sized(seen, rollout, {rollout.stable_colour: rollout.stable_size})
-    if resized is not None:
-        return resized
+    rest = _sized(seen, rollout, {(rollout.stable_colour, False): rollout.stable_size}) or dismiss(rollout, seen, seen.beside)
+    if rest is not None:
+        return rest
     until = (rollout.settled or now) + rollout.strategy.abort_delay
     if rollout.successor is None and now < until:
         return Wait(f"{rollout.target.name} is kept a little, for a look at it", until)
@@ -165,10 +165,23 @@ def _resized(rollout: Rollout, seen: Observation, now: datetime) -> Decision | N
     if rollout.retreat is not None:
         return None
     started = [step for step in rollout.steps[: rollout.step] if isinstance(step, StartFleet)]
-    wanted = {rollout.stable_colour: rollout.stable_size}
-    if started and not isinstance(rollout.current, StartFleet):
-        wanted[rollout.target_colour] = started[-1].size or rollout.size
+    beside = [step for step in started if step.baseline]
+    starting = rollout.current if isinstance(rollout.current, StartFleet) else None
+    wanted = {(rollout.stable_colour, False): rollout.stable_size}
+    if started and not starting:
+        wanted[rollout.target_colour, False] = started[-1].size or rollout.size
+    if beside and rollout.fair and not (starting and starting.baseline):
+        wanted[rollout.stable_colour, True] = beside[-1].size or rollout.size
     return _sized(seen, rollout, wanted)
+
+
+def _spared(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
+    """Users of a baseline fleet that cannot serve are not kept waiting, not even in a pause."""
+    return spare(rollout, seen) if rollout.retreat is None else None
+
+
+def _balanced(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
+    return balance(rollout, seen)
 
 
 def _renamed(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
@@ -181,12 +194,13 @@ def _renamed(rollout: Rollout, seen: Observation, now: datetime) -> Decision | N
     return Shift(structs.replace(has, hosts=rollout.hosts), f"{rollout.service} answers to {', '.join(rollout.hosts)} now")
 
 
-def _sized(seen: Observation, rollout: Rollout, wanted: Mapping[Colour, int]) -> Decision | None:
-    """Return the launch that gives a fleet of ``rollout`` the size that is wanted of its colour."""
+def _sized(seen: Observation, rollout: Rollout, wanted: Mapping[tuple[Colour, bool], int]) -> Decision | None:
+    """Return the launch that gives a fleet of ``rollout`` the size that is wanted in its place: a colour, or beside it."""
     for fleet in seen.fleets:
-        size = wanted.get(fleet.slot.colour)
-        if size is not None and fleet.release == rollout.number(fleet.slot.colour) and fleet.size != size:
-            return Launch(fleet.slot.colour, fleet.release, size, f"{size} instances are wanted instead of {fleet.size}")
+        slot, size = fleet.slot, wanted.get((fleet.slot.colour, fleet.slot.baseline))
+        if size is not None and fleet.release == rollout.number(slot.colour) and fleet.size != size:
+            why = f"{size} instances are wanted instead of {fleet.size}"
+            return Launch(slot.colour, fleet.release, size, why, slot.baseline)
     return None
 
 
@@ -196,4 +210,4 @@ def _stepping(rollout: Rollout, seen: Observation, now: datetime) -> Decision | 
     return None if step is None else need(step, rollout, seen, now)
 
 
-ROWS: tuple[Row, ...] = (_blind, _going_back, _troubled, _paused, _resized, _renamed, _stepping)
+ROWS: tuple[Row, ...] = (_blind, _going_back, _troubled, _spared, _paused, _resized, _renamed, _balanced, _stepping)

@@ -15,6 +15,8 @@ class Launch(Tagged, frozen=True):
     release: int
     size: int
     why: str
+    baseline: bool = False
+    """Whether it is the baseline fleet beside that colour."""
 
 
 class Shift(Tagged, frozen=True):
@@ -67,6 +69,8 @@ class Retire(Tagged, frozen=True):
     colour: Colour
     release: int
     why: str
+    baseline: bool = False
+    """Whether it is the baseline fleet beside that colour."""
 
 
 class Done(Tagged, frozen=True):

@@ -9,19 +9,26 @@ from msgspec import Meta
 from bleen.domain.codec import Value
 from bleen.domain.image import Digest
 from bleen.domain.release import Runtime
-from bleen.domain.traffic import Colour
+from bleen.domain.traffic import Colour, place
 
 
 class Slot(Value, frozen=True):
-    """The place of a fleet: one colour of one service in one region of one environment."""
+    """The place of a fleet: one colour of one service in one region of one environment, or beside it."""
 
     environment: str
     region: str
     service: str
     colour: Colour
+    baseline: bool = False
+    """Whether it is the place beside the colour's own: of the fleet that a canary is compared with."""
+
+    @property
+    def place(self) -> str:
+        """``blue``, or ``blue-baseline``."""
+        return place(self.colour, self.baseline)
 
     def __str__(self) -> str:
-        return f"{self.environment}/{self.region}/{self.service}/{self.colour}"
+        return f"{self.environment}/{self.region}/{self.service}/{self.place}"
 
 
 class InstanceState(StrEnum):
@@ -49,7 +56,7 @@ class Instance(Value, frozen=True):
     """One running copy of a release, as its machine sees it."""
 
     name: str
-    """``hello-green-r3-2``: unique on the machine, and the name of its log."""
+    """``hello-green-r3-2``, ``hello-green-baseline-r3-2``: unique on the machine, and the name of its log."""
     address: str
     port: int
     state: InstanceState

@@ -246,7 +246,7 @@ def _unknown(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now
 
 
 def _held(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: datetime) -> Verdict | None:
-    stable = f"r{comparison.baseline}"
+    stable = comparison.baseline_name
     if gate.hold is Cause.SHARED_OUTAGE:
         return Inconclusive(gate.hold, f"{stable} fails as it does: whatever it is, it is not to blame")
     if gate.hold is Cause.STABLE_SICK:
@@ -256,7 +256,7 @@ def _held(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: d
 
 def _idle(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: datetime) -> Verdict | None:
     alone = comparison.phase is Phase.AFTER
-    sides = [("it", gate.canary_seen), *([] if alone else [(f"r{comparison.baseline}", gate.baseline_seen)])]
+    sides = [("it", gate.canary_seen), *([] if alone else [(comparison.baseline_name, gate.baseline_seen)])]
     for name, seen in sides:
         if now - max(seen or comparison.since, comparison.since) >= IDLE:
             return Inconclusive(Cause.NO_TRAFFIC, f"{name} has had no requests for {IDLE.total_seconds():.0f} s")

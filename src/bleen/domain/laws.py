@@ -10,6 +10,7 @@ from bleen.domain.decision import Decision, Promote, Retire, Shift
 from bleen.domain.errors import LawBroken
 from bleen.domain.rollout import Observation, Promoted, Rollout
 from bleen.domain.strategy import Analyse, RunChecks
+from bleen.domain.traffic import place
 
 
 def check(rollout: Rollout, seen: Observation, decision: Decision) -> None:
@@ -37,20 +38,20 @@ def _enough_capacity(rollout: Rollout, seen: Observation, shift: Shift) -> None:
 
 def _not_routed(seen: Observation, retire: Retire) -> None:
     """Law 3: nothing is removed from a fleet that a gateway is observed to route to; silence is no observation."""
-    if seen.may_name(retire.colour, retire.release):
-        raise LawBroken(3, f"a gateway may still route to r{retire.release} in {retire.colour}")
+    if seen.may_name(retire.colour, retire.release, baseline=retire.baseline):
+        raise LawBroken(3, f"a gateway may still route to r{retire.release} in {place(retire.colour, retire.baseline)}")
 
 
 def _not_the_last(seen: Observation, retire: Retire) -> None:
     """Law 4: the last serving fleet of a service is never drained or destroyed."""
-    if seen.may_serve(retire.colour, retire.release):
+    if not retire.baseline and seen.may_serve(retire.colour, retire.release):
         raise LawBroken(4, f"r{retire.release} is the fleet that serves")
 
 
 def _undoable_last(rollout: Rollout, retire: Retire) -> None:
     """Law 10: what cannot be undone happens last."""
     stable = rollout.stable
-    if stable is None or retire.colour is not rollout.stable_colour or retire.release != stable.number:
+    if stable is None or retire.baseline or retire.colour is not rollout.stable_colour or retire.release != stable.number:
         return
     if not isinstance(rollout.outcome, Promoted) or rollout.retreat is not None:
         raise LawBroken(10, f"{stable.name} is what a rollback needs until {rollout.target.name} is promoted")

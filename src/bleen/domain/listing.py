@@ -33,19 +33,25 @@ def service_key(environment: str, service: str) -> str:
 
 def named(route: Route) -> Sequence[str]:
     """Return the names of all backends that ``route`` can reach, if only by a header."""
-    return [backend_of(route, colour) for colour in Colour if route.release(colour) is not None]
+    return [*(backend_of(route, colour) for colour in Colour if route.release(colour) is not None), *_apart(route)]
 
 
 def reached(route: Route) -> Sequence[str]:
     """Return the names of the backends that ``route`` sends requests to: by weight, as a cohort or as copies."""
     directed = route.preview if route.cohorts or route.mirror else None
     filled = [colour for colour in Colour if route.release(colour) is not None]
-    return [backend_of(route, colour) for colour in filled if route.split.weight(colour) or colour is directed]
+    weighty = [backend_of(route, colour) for colour in filled if route.carries(colour) or colour is directed]
+    return [*weighty, *_apart(route)]
 
 
-def backend_of(route: Route, colour: Colour) -> str:
-    """Return the name of the backend in a filled slot."""
-    return backend_name(route.environment, route.service, colour, route.release(colour) or 0)
+def _apart(route: Route) -> Sequence[str]:
+    beside = route.baseline
+    return [backend_of(route, beside.colour, baseline=True)] if beside else []
+
+
+def backend_of(route: Route, colour: Colour, *, baseline: bool = False) -> str:
+    """Return the name of the backend in a filled slot, or of the baseline fleet beside it."""
+    return backend_name(route.environment, route.service, colour, route.release(colour) or 0, baseline=baseline)
 
 
 def claimed(route: Route) -> Sequence[str]:

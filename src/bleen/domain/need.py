@@ -4,10 +4,11 @@ from datetime import datetime
 
 from bleen.domain.canary import Unsure
 from bleen.domain.check import CheckTime
+from bleen.domain.codec import Value
 from bleen.domain.decision import AskHuman, Decision, Launch, Measure, Promote, Retire, Wait
 from bleen.domain.duration import Duration
-from bleen.domain.rollout import Observation, Promoted, Rollout
-from bleen.domain.shifting import clear, listable, shift, silence
+from bleen.domain.rollout import Observation, Promoted, ReleaseRef, Rollout
+from bleen.domain.shifting import clear, dismiss, listable, shift, silence
 from bleen.domain.strategy import (
     Analyse,
     Commit,
@@ -24,7 +25,7 @@ from bleen.domain.strategy import (
     Step,
     Watch,
 )
-from bleen.domain.traffic import WHOLE, Cohort, Mirror
+from bleen.domain.traffic import WHOLE, Cohort, Colour, Mirror
 from bleen.domain.trouble import deadline, in_time
 from bleen.domain.verdict import HOLDING, Cause, Inconclusive, Pass
 
@@ -35,11 +36,25 @@ _WHEN = {
 }
 
 
+class Wanted(Value, frozen=True):
+    """A fleet that is to run."""
+
+    release: ReleaseRef
+    colour: Colour
+    size: int
+    baseline: bool = False
+
+    @property
+    def name(self) -> str:
+        """``r2``, or ``r1's baseline fleet``."""
+        return f"{self.release.name}'s baseline fleet" if self.baseline else self.release.name
+
+
 def need(step: Step, rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
     """Return what ``step`` still takes to be complete; None when it is."""
     match step:
-        case StartFleet(size):
-            return _start(rollout, seen, size or rollout.size)
+        case StartFleet():
+            return _start(step, rollout, seen)
         case OpenPreview():
             return _open_preview(rollout, seen)
         case RunChecks(when, checks):
@@ -69,20 +84,44 @@ def need(step: Step, rollout: Rollout, seen: Observation, now: datetime) -> Deci
             return _keep_warm(step, rollout, seen, now)
 
 
-def _start(rollout: Rollout, seen: Observation, size: int) -> Decision | None:
-    colour, target = rollout.target_colour, rollout.target
+def _start(step: StartFleet, rollout: Rollout, seen: Observation) -> Decision | None:
+    """Launch both fleets before either is waited for: they are to be of one age."""
+    colour, size = rollout.target_colour, step.size or rollout.size
     fleets = [seen.fleet(colour, region) for region in rollout.regions]
-    stranger = next((f.release for f in fleets if f is not None and f.release != target.number), None)
+    stranger = next((f.release for f in fleets if f is not None and f.release != rollout.target.number), None)
     if stranger is not None:
         return _evict(rollout, seen, stranger)
-    if any(f is None or f.size != size for f in fleets):
-        return Launch(colour, target.number, size, f"{target.name} needs {size} instances in {colour}")
-    ready, healthy = seen.ready(colour, target.number), seen.healthy(colour, target.number)
+    wanted = [Wanted(rollout.target, colour, size)]
+    if step.baseline and rollout.fair and rollout.stable is not None:
+        wanted.append(Wanted(rollout.stable, rollout.stable_colour, size, baseline=True))
+        mine = (rollout.stable_colour, rollout.stable.number)
+        left = (f for f in seen.fleets if f.slot.baseline and (f.slot.colour, f.release) != mine)
+        gone = dismiss(rollout, seen, next(left, None))
+        if gone is not None:
+            return gone
+    launches = (_launch(each, rollout, seen) for each in wanted)
+    waits = (_ready(each, rollout, seen) for each in wanted)
+    return next((decision for decision in (*launches, *waits) if decision is not None), None)
+
+
+def _launch(wanted: Wanted, rollout: Rollout, seen: Observation) -> Decision | None:
+    fleets = [seen.fleet(wanted.colour, region, baseline=wanted.baseline) for region in rollout.regions]
+    if all(f is not None and f.size == wanted.size for f in fleets):
+        return None
+    where = "beside" if wanted.baseline else "in"
+    why = f"{wanted.name} needs {wanted.size} instances {where} {wanted.colour}"
+    return Launch(wanted.colour, wanted.release.number, wanted.size, why, wanted.baseline)
+
+
+def _ready(wanted: Wanted, rollout: Rollout, seen: Observation) -> Decision | None:
+    ready = seen.ready(wanted.colour, wanted.release.number, baseline=wanted.baseline)
+    healthy = seen.healthy(wanted.colour, wanted.release.number, baseline=wanted.baseline)
     until = rollout.since + rollout.strategy.progress_deadline
-    if ready < size:
-        return Wait(f"{ready} of {size} instances of {target.name} are ready", until)
-    if healthy < size:
-        return Wait(silence(seen) or f"the gateway finds {healthy} of {size} instances of {target.name} healthy", until)
+    if ready < wanted.size:
+        return Wait(f"{ready} of {wanted.size} instances of {wanted.name} are ready", until)
+    if healthy < wanted.size:
+        found = f"the gateway finds {healthy} of {wanted.size} instances of {wanted.name} healthy"
+        return Wait(silence(seen) or found, until)
     return None
 
 
@@ -161,6 +200,7 @@ def _analyse(step: Analyse, rollout: Rollout, seen: Observation, now: datetime) 
 
 def _held(rollout: Rollout, cause: Cause | None) -> str:
     new, stable = rollout.target.name, rollout.stable.name if rollout.stable else "the stable release"
+    stable = f"{stable}'s baseline fleet" if rollout.baseline else stable
     match cause:
         case Cause.METRICS_GONE:
             return f"nobody counts requests now: nothing is decided about {new} until somebody does"
@@ -194,6 +234,9 @@ def _keep_warm(step: KeepWarm, rollout: Rollout, seen: Observation, now: datetim
         return None
     if not seen.serves(rollout.target_colour, rollout.target.number):
         return _set_weight(rollout, seen, WHOLE)
+    gone = dismiss(rollout, seen, seen.beside)
+    if gone is not None:
+        return gone
     until = rollout.since + step.duration
     if rollout.successor is None and now < until:
         return Wait(f"{stable.name} stays warm for an instant rollback", until)

@@ -75,5 +75,5 @@ def trusted(number: int, promoted: Sequence[int], window: int) -> bool:
 
 
 def _size(seen: Observation, colour: Colour, intent: Intent) -> int:
-    sizes = [f.size for f in seen.fleets if f.slot.colour is colour]
+    sizes = [f.size for f in seen.fleets if f.slot.colour is colour and not f.slot.baseline]
     return max(sizes, default=intent.size)

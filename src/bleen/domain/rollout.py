@@ -9,8 +9,8 @@ from bleen.domain.codec import Tagged, Value
 from bleen.domain.fleet import Fleet
 from bleen.domain.image import Digest
 from bleen.domain.service import Canary, Strategy
-from bleen.domain.strategy import Analyse, OpenCohort, RunChecks, SetMirror, SetWeight, Step, Watch
-from bleen.domain.traffic import WHOLE, Cohort, Colour, GatewaySeen, Mirror, Route, Split, Sticky
+from bleen.domain.strategy import Analyse, OpenCohort, RunChecks, SetMirror, SetWeight, StartFleet, Step, Watch
+from bleen.domain.traffic import WHOLE, Baseline, Cohort, Colour, GatewaySeen, Mirror, Route, Split, Sticky
 from bleen.domain.verdict import Assessment, Verdict
 
 
@@ -143,6 +143,18 @@ class Rollout(Value, frozen=True):
         return last if last and last.share else None
 
     @property
+    def fair(self) -> bool:
+        """Whether there is to be a baseline fleet by now: of the stable release, as young and as large as the new fleet."""
+        return self.measured and any(isinstance(s, StartFleet) and s.baseline for s in self._begun)
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What the baseline fleet is to have by now: as many requests as the new release, and no more than there are."""
+        asked = max(self.weight, self.mirror.share if self.mirror else 0)
+        share = min(asked, WHOLE - self.weight)
+        return Baseline(self.stable_colour, share) if self.fair and share else None
+
+    @property
     def _begun(self) -> tuple[Step, ...]:
         return self.steps[: self.step + 1]
 
@@ -178,17 +190,20 @@ class Rollout(Value, frozen=True):
         names = self.colours if listed is None else listed
         idle = self.target_colour if weight < WHOLE else colour.other
         tried = self.retreat is None and idle is self.target_colour and idle in names
+        split = Split.of(colour, weight)
+        beside = tried and self.stable_colour in names and split.weight(self.target_colour) == self.weight
         return Route(
             environment=self.environment,
             service=self.service,
             hosts=self.hosts,
-            split=Split.of(colour, weight),
+            split=split,
             blue=self.number(Colour.BLUE) if Colour.BLUE in names else None,
             green=self.number(Colour.GREEN) if Colour.GREEN in names else None,
             preview=idle if idle in names else None,
             cohorts=self.cohorts if tried else (),
             mirror=self.mirror if tried else None,
             sticky=self._sticky if tried and 0 < weight < WHOLE else None,
+            baseline=self.baseline if beside else None,
         )
 
     @property
@@ -227,27 +242,34 @@ class Observation(Value, frozen=True):
     assessment: Assessment | None = None
     """What the traffic has shown up to now; None where nobody counted."""
 
-    def fleet(self, colour: Colour, region: str) -> Fleet | None:
+    def fleet(self, colour: Colour, region: str, *, baseline: bool = False) -> Fleet | None:
         """Return the fleet in that slot, if one is there."""
-        return next((f for f in self.fleets if f.slot.colour is colour and f.slot.region == region), None)
+        wanted = (colour, region, baseline)
+        return next((f for f in self.fleets if (f.slot.colour, f.slot.region, f.slot.baseline) == wanted), None)
 
-    def ready(self, colour: Colour, release: int) -> int:
+    @property
+    def beside(self) -> Fleet | None:
+        """A baseline fleet, if one is there."""
+        return next((f for f in self.fleets if f.slot.baseline), None)
+
+    def ready(self, colour: Colour, release: int, *, baseline: bool = False) -> int:
         """Return the fewest ready instances of ``release`` that a region with a gateway has."""
         regions = {g.region for g in self.gateways}
-        fleets = (self.fleet(colour, region) for region in regions)
+        fleets = (self.fleet(colour, region, baseline=baseline) for region in regions)
         return min((f.ready if f and f.release == release else 0 for f in fleets), default=0)
 
-    def healthy(self, colour: Colour, release: int) -> int:
+    def healthy(self, colour: Colour, release: int, *, baseline: bool = False) -> int:
         """Return the fewest healthy instances of ``release`` that a gateway sees; 0 where one sees none."""
+        wanted = (colour, release, baseline)
         counts = [
-            sum(b.healthy for b in g.backends if b.colour is colour and b.release == release) if g.answered else 0
+            sum(b.healthy for b in g.backends if (b.colour, b.release, b.baseline) == wanted) if g.answered else 0
             for g in self.gateways
         ]
         return min(counts, default=0)
 
-    def capacity(self, colour: Colour, release: int) -> int:
+    def capacity(self, colour: Colour, release: int, *, baseline: bool = False) -> int:
         """Return how many instances can serve: ready on their machines, and healthy to every gateway."""
-        return min(self.ready(colour, release), self.healthy(colour, release))
+        return min(self.ready(colour, release, baseline=baseline), self.healthy(colour, release, baseline=baseline))
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -280,9 +302,9 @@ class Observation(Value, frozen=True):
             for r in self.routes
         )
 
-    def may_name(self, colour: Colour, release: int) -> bool:
+    def may_name(self, colour: Colour, release: int, *, baseline: bool = False) -> bool:
         """Return whether some gateway names ``release`` in ``colour``, or might: silence counts as yes."""
-        return self._unsure or any(r is not None and r.release(colour) == release for r in self.routes)
+        return self._unsure or any(r is not None and r.names(colour, release, baseline=baseline) for r in self.routes)
 
     def may_serve(self, colour: Colour, release: int) -> bool:
         """Return whether some gateway gives ``release`` weight, or might: silence counts as yes."""
@@ -292,8 +314,9 @@ class Observation(Value, frozen=True):
 
     def knows(self, colour: Colour, release: int) -> bool:
         """Return whether every gateway answered and has the backend of ``release``."""
+        wanted = (colour, release, False)
         return not self._unsure and all(
-            any(b.colour is colour and b.release == release for b in g.backends) for g in self.gateways
+            any((b.colour, b.release, b.baseline) == wanted for b in g.backends) for g in self.gateways
         )
 
     @property

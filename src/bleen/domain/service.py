@@ -102,6 +102,13 @@ class Canary(_Change, frozen=True):
             "the others, and what its `analysis.metrics` count decides."
         ),
     ] = False
+    baseline: Annotated[
+        bool,
+        Meta(
+            description="Compare with a fleet of the stable release that is started beside the new one, as large and as young, "
+            "and has as many requests; it ends with the comparison. Left out: with the stable fleet itself."
+        ),
+    ] = False
     min_instances: Annotated[int, Meta(ge=1, le=1000, description="The new fleet is never smaller.")] = 1
     patience: Annotated[
         Duration, Meta(description="A canary that waits for a person for longer than this was abandoned, and is rolled back.")

@@ -27,6 +27,8 @@ class StartFleet(Tagged, frozen=True):
     """The new fleet runs and every gateway finds it healthy. ``size`` None means every instance."""
 
     size: int | None = None
+    baseline: bool = False
+    """Together with a fleet of the stable release that is as large."""
 
 
 class OpenPreview(Tagged, frozen=True):
@@ -173,7 +175,8 @@ def _walk(strategy: Canary, size: int) -> Iterator[Step]:
     """Yield the steps of a canary; its fleet grows before a weight that needs more instances, and never shrinks."""
     written = strategy.steps or PRESETS[strategy.preset]
     have = _at_first(written, strategy.min_instances, size)
-    yield StartFleet(have if have < size else None)
+    fair = strategy.baseline and any(compares(step) for step in written)
+    yield StartFleet(have if have < size else None, fair)
     yield OpenPreview()
     yield from _checks(CheckTime.BEFORE, strategy.checks.before)
     if strategy.analysis.learn:
@@ -185,9 +188,20 @@ def _walk(strategy: Canary, size: int) -> Iterator[Step]:
         need = _needed(step, strategy.min_instances, size)
         if need > have:
             have = need
-            yield StartFleet(have if have < size else None)
+            yield StartFleet(have if have < size else None, fair and step != ALL)
         yield from _compiled(step, strategy, number)
     yield from _ending(strategy, trusted=False)
+
+
+def compares(step: CanaryStep) -> bool:
+    """Return whether both releases have requests at the same time from ``step`` on."""
+    match step:
+        case Weight(percent):
+            return 0 < hundredths(percent) < WHOLE
+        case MirrorStep(percent):
+            return hundredths(percent) > 0
+        case _:
+            return False
 
 
 def _compiled(step: CanaryStep, strategy: Canary, number: int) -> Iterator[Step]:

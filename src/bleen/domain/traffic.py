@@ -43,6 +43,11 @@ class Split(Value, frozen=True):
         return f"blue {self.blue / 100:g} % green {self.green / 100:g} %"
 
 
+def place(colour: Colour, baseline: bool = False) -> str:
+    """Return the name of a fleet's place in its region: ``blue``, or ``blue-baseline`` for the baseline fleet beside it."""
+    return f"{colour}-baseline" if baseline else str(colour)
+
+
 def share(size: int, weight: int) -> int:
     """Return how many of ``size`` instances it takes to serve ``weight`` hundredths of a percent of the traffic."""
     return -(-size * weight // WHOLE)
@@ -89,6 +94,15 @@ class Sticky(Value, frozen=True):
     first: Colour
 
 
+class Baseline(Value, frozen=True):
+    """What a canary is fairly compared with: a part of the stable release's requests, for a fleet of its own."""
+
+    colour: Colour
+    """Of the stable release, which that fleet runs, too."""
+    share: int
+    """Of all requests, in hundredths of a percent, taken out of the weight of ``colour``."""
+
+
 class Route(Value, frozen=True):
     """How the requests of one service reach its fleets, in one environment, at every gateway."""
 
@@ -108,6 +122,27 @@ class Route(Value, frozen=True):
     mirror: Mirror | None = None
     """Copies for the colour of ``preview`` of what the other colour gets."""
     sticky: Sticky | None = None
+    baseline: Baseline | None = None
+    """What of the weight of a colour is for the baseline fleet beside it, which the header ``x-bleen-release: baseline``
+    reaches."""
+
+    def __post_init__(self) -> None:
+        apart = self.baseline
+        if apart is None:
+            return
+        if not 0 < apart.share <= self.split.weight(apart.colour):
+            raise ValueError(f"a baseline fleet has a part of its colour's weight: {apart.share / 100:g} % of {self.split}")
+        if self.release(apart.colour) is None:
+            raise ValueError(f"a baseline fleet runs the release of its colour, and {apart.colour} is empty")
+
+    def carries(self, colour: Colour, *, baseline: bool = False) -> int:
+        """Return the weight of one fleet in hundredths of a percent: that in ``colour``, or the baseline fleet beside it."""
+        apart = self.baseline.share if self.baseline is not None and self.baseline.colour is colour else 0
+        return apart if baseline else self.split.weight(colour) - apart
+
+    def names(self, colour: Colour, release: int, *, baseline: bool = False) -> bool:
+        """Return whether requests may reach that fleet, if only by a header."""
+        return self.release(colour) == release and (not baseline or self.carries(colour, baseline=True) > 0)
 
     def release(self, colour: Colour) -> int | None:
         """Return the release that ``colour`` holds."""
@@ -133,16 +168,18 @@ class Backend(Value, frozen=True):
     health_interval: float = 1.0
     """Seconds between two probes of one instance by the gateway."""
     health_timeout: float = 1.0
+    baseline: bool = False
+    """Whether it is the baseline fleet beside the one in ``colour``."""
 
     @property
     def name(self) -> str:
-        """The name of its cluster, unique per release: the counters of two releases never mix."""
-        return backend_name(self.environment, self.service, self.colour, self.release)
+        """The name of its cluster, unique per release and fleet: the counters of two never mix."""
+        return backend_name(self.environment, self.service, self.colour, self.release, baseline=self.baseline)
 
 
-def backend_name(environment: str, service: str, colour: Colour, release: int) -> str:
-    """Return ``dev.hello.blue.r3``."""
-    return f"{environment}.{service}.{colour}.r{release}"
+def backend_name(environment: str, service: str, colour: Colour, release: int, *, baseline: bool = False) -> str:
+    """Return ``dev.hello.blue.r3``, or ``dev.hello.blue-baseline.r3``."""
+    return f"{environment}.{service}.{place(colour, baseline)}.r{release}"
 
 
 class EndpointSeen(Value, frozen=True):
@@ -160,6 +197,7 @@ class BackendSeen(Value, frozen=True):
     colour: Colour
     release: int
     endpoints: tuple[EndpointSeen, ...]
+    baseline: bool = False
 
     @property
     def healthy(self) -> int:

@@ -21,6 +21,7 @@ def trouble(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
         _refused(rollout)
         or _condemned(rollout)
         or _crashing(rollout, seen)
+        or _crashing_beside(rollout, seen)
         or _stuck(rollout, seen, now)
         or _died(rollout, seen)
         or _undecided(rollout, now)
@@ -90,6 +91,19 @@ def _crashing(rollout: Rollout, seen: Observation) -> str | None:
     return None
 
 
+def _crashing_beside(rollout: Rollout, seen: Observation) -> str | None:
+    """The stable release does not start any more, before anyone relies on its baseline fleet."""
+    step, stable = rollout.current, rollout.stable
+    relied_on = rollout.baseline is not None
+    if stable is None or not isinstance(step, StartFleet) or not step.baseline or not rollout.fair or relied_on:
+        return None
+    for fleet in _fleets_beside(rollout, seen):
+        crashes = sum(i.restarts for i in fleet.instances)
+        if fleet.ready == 0 and crashes >= rollout.strategy.crash_limit:
+            return f"the baseline fleet of {stable.name} crashed {crashes} times and none became ready: {last_words(fleet)}"
+    return None
+
+
 def _stuck(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
     if rollout.paused_since is not None or not isinstance(
         rollout.current, StartFleet | OpenPreview | SetWeight | OpenCohort | SetMirror
@@ -99,8 +113,9 @@ def _stuck(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
     if now - rollout.since < deadline:
         return None
     ready = seen.ready(rollout.target_colour, rollout.target.number)
-    words = next((w for f in _target_fleets(rollout, seen) if (w := last_words(f))), "")
-    return f"no progress for {deadline}: {ready} instances are ready" + (f"; {words}" if words else "")
+    words = [w for f in (*_target_fleets(rollout, seen), *_fleets_beside(rollout, seen)) if (w := last_words(f))]
+    beside = [f"{f.ready} of {f.size} of its baseline fleet" for f in _fleets_beside(rollout, seen) if f.ready < f.size]
+    return "; ".join([f"no progress for {deadline}: {', '.join([f'{ready} instances are ready', *beside])}", *words[:1]])
 
 
 def _died(rollout: Rollout, seen: Observation) -> str | None:
@@ -129,4 +144,9 @@ def last_words(fleet: Fleet) -> str:
 
 
 def _target_fleets(rollout: Rollout, seen: Observation) -> tuple[Fleet, ...]:
-    return tuple(f for f in seen.fleets if f.slot.colour is rollout.target_colour and f.release == rollout.target.number)
+    mine = (rollout.target_colour, rollout.target.number, False)
+    return tuple(f for f in seen.fleets if (f.slot.colour, f.release, f.slot.baseline) == mine)
+
+
+def _fleets_beside(rollout: Rollout, seen: Observation) -> tuple[Fleet, ...]:
+    return tuple(f for f in seen.fleets if f.slot.baseline and f.slot.colour is rollout.stable_colour)

@@ -26,7 +26,7 @@ from bleen.domain.ledger import (
     Settled,
 )
 from bleen.domain.rollout import Aborted, Failed, Observation, Outcome, Promoted, ReleaseRef, RolledBack, Superseded
-from bleen.domain.traffic import Colour, Split
+from bleen.domain.traffic import Baseline, Colour, Split, place
 
 
 class Standing(Value, frozen=True):
@@ -67,6 +67,8 @@ class FleetFact(Value, frozen=True):
     ready: int
     size: int
     restarts: int
+    baseline: bool = False
+    """Whether it is the baseline fleet beside that colour."""
 
 
 class GatewayFact(Value, frozen=True):
@@ -77,7 +79,9 @@ class GatewayFact(Value, frozen=True):
     split: Split | None
     generation: int
     healthy: dict[str, int]
-    """How many instances it found healthy, by colour and release: ``blue r3``."""
+    """How many instances it found healthy, by place and release: ``blue r3``, ``blue-baseline r3``."""
+    baseline: Baseline | None = None
+    """What of a colour's weight its baseline fleet had."""
 
 
 class Evidence(Value, frozen=True):
@@ -197,7 +201,15 @@ def _evidence(seen: Observation) -> Evidence:
         at=seen.at,
         hosts_answered=seen.hosts_answered,
         fleets=tuple(
-            FleetFact(f.slot.region, f.slot.colour, f.release, f.ready, f.size, sum(i.restarts for i in f.instances))
+            FleetFact(
+                f.slot.region,
+                f.slot.colour,
+                f.release,
+                f.ready,
+                f.size,
+                sum(i.restarts for i in f.instances),
+                f.slot.baseline,
+            )
             for f in seen.fleets
         ),
         gateways=tuple(
@@ -206,7 +218,8 @@ def _evidence(seen: Observation) -> Evidence:
                 g.answered,
                 g.route.split if g.route else None,
                 g.generation,
-                {f"{b.colour} r{b.release}": b.healthy for b in g.backends},
+                {f"{place(b.colour, b.baseline)} r{b.release}": b.healthy for b in g.backends},
+                g.route.baseline if g.route else None,
             )
             for g in seen.gateways
         ),

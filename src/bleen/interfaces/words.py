@@ -38,7 +38,7 @@ from bleen.domain.strategy import (
     Step,
     Watch,
 )
-from bleen.domain.traffic import Cohort, CookieCohort, HeaderCohort, Route
+from bleen.domain.traffic import Cohort, Colour, CookieCohort, HeaderCohort, Route, place
 from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
 from bleen.domain.views import Evidence, GatewayFact
 
@@ -61,7 +61,7 @@ def decision_words(decision: Decision) -> str:
     """Return what is done: ``launch green r3, 2 instances``."""
     match decision:
         case Launch(colour, release, size):
-            return f"launch {colour} r{release}, {counted(size, 'instance')}"
+            return f"launch {place(colour, decision.baseline)} r{release}, {counted(size, 'instance')}"
         case Shift(route):
             return f"shift to {route_words(route)}"
         case Wait():
@@ -75,19 +75,21 @@ def decision_words(decision: Decision) -> str:
         case Rollback(outcome):
             return f"go back: {outcome_words(outcome)}"
         case Retire(colour, release):
-            return f"retire {colour} r{release}"
+            return f"retire {place(colour, decision.baseline)} r{release}"
         case Done(outcome):
             return f"done: {outcome_words(outcome)}"
     assert_never(decision)
 
 
 def route_words(route: Route) -> str:
-    """Return ``blue r2 0 %, green r3 100 %, preview blue``."""
+    """Return ``blue r2 80 %, green r3 10 %, blue-baseline r2 10 %, preview green``."""
     slots = [
-        f"{colour} {'(empty)' if release is None else f'r{release}'} {weight / 100:g} %"
-        for colour, release, weight in (("blue", route.blue, route.split.blue), ("green", route.green, route.split.green))
-        if release is not None or weight
+        f"{colour} {'(empty)' if release is None else f'r{release}'} {route.carries(colour) / 100:g} %"
+        for colour, release in ((Colour.BLUE, route.blue), (Colour.GREEN, route.green))
+        if release is not None or route.split.weight(colour)
     ]
+    if apart := route.baseline:
+        slots.append(f"{place(apart.colour, baseline=True)} r{route.release(apart.colour)} {apart.share / 100:g} %")
     return ", ".join([*slots, *([f"preview {route.preview}"] if route.preview else [])])
 
 
@@ -95,7 +97,8 @@ def step_words(step: Step) -> str:
     """Return the name of a step in a plan: ``start the fleet``."""
     match step:
         case StartFleet(size):
-            return "start the fleet" if size is None else f"start {counted(size, 'instance')}"
+            started = "start the fleet" if size is None else f"start {counted(size, 'instance')}"
+            return f"{started}, and as many for the baseline" if step.baseline else started
         case OpenPreview():
             return "open the preview"
         case RunChecks(when):
@@ -188,7 +191,7 @@ def instance_words(instance: Instance) -> str:
 
 def fleet_words(fleet: Fleet) -> str:
     """Return ``green r3 2/2 ready``."""
-    return f"{fleet.slot.colour} r{fleet.release} {fleet.ready}/{fleet.size} ready"
+    return f"{fleet.slot.place} r{fleet.release} {fleet.ready}/{fleet.size} ready"
 
 
 def counted(count: int, noun: str) -> str:
@@ -316,7 +319,9 @@ def verdict_name(verdict: Verdict) -> str:
 
 def evidence_words(evidence: Evidence) -> str:
     """Return what was seen, in a line."""
-    fleets = [f"{f.colour} r{f.release} {f.ready}/{f.size} ready{_restarts(f.restarts)}" for f in evidence.fleets]
+    fleets = [
+        f"{place(f.colour, f.baseline)} r{f.release} {f.ready}/{f.size} ready{_restarts(f.restarts)}" for f in evidence.fleets
+    ]
     hosts = ["; ".join(fleets) or "no fleet"] if evidence.hosts_answered else ["the machines did not answer"]
     return "; ".join([*hosts, *(_gateway_words(g) for g in evidence.gateways)])
 
@@ -328,4 +333,6 @@ def _restarts(count: int) -> str:
 def _gateway_words(gateway: GatewayFact) -> str:
     if not gateway.answered:
         return f"{gateway.gateway} did not answer"
-    return f"{gateway.gateway} has {gateway.split or 'no route'}"
+    beside = gateway.baseline
+    apart = f", of {beside.colour}'s {beside.share / 100:g} % for its baseline fleet" if beside else ""
+    return f"{gateway.gateway} has {gateway.split or 'no route'}{apart}"

@@ -23,7 +23,7 @@ STALE = 10.0
 
 Loads = Callable[[Comparison], Awaitable[tuple[Load, ...]]]
 """Returns what the instances of both releases use, as `local.loads.LocalLoads.read` does."""
-Key = tuple[str, str, int, int, str]
+Key = tuple[str, str, int, int, bool, str]
 
 
 class CustomMetrics:
@@ -106,7 +106,7 @@ class CustomMetrics:
 
 
 def _key(name: str, comparison: Comparison) -> Key:
-    return (comparison.environment, comparison.service, comparison.baseline, comparison.canary, name)
+    return (comparison.environment, comparison.service, comparison.baseline, comparison.canary, comparison.fair, name)
 
 
 def _now() -> float:

@@ -48,7 +48,8 @@ class Meters(Generic[Meter]):
 
     def of(self, comparison: Comparison, counters: str = "") -> tuple[Meter, str]:
         """Return the meter, and the epoch of its sums. ``counters`` names what they are made from."""
-        service, subject = (comparison.environment, comparison.service), (comparison.baseline, comparison.canary, counters)
+        service = (comparison.environment, comparison.service)
+        subject = (comparison.baseline, comparison.canary, comparison.fair, counters)
         if service not in self._held or self._held[service][0] != subject:
             odometer = Odometer()
             self._held[service] = (subject, self._make(odometer), f"{counters}/{odometer.name}")

@@ -47,7 +47,8 @@ class PageEvents:
         asked = [
             (fleet.release, instance)
             for fleet in fleets
-            if fleet.slot.environment == comparison.environment and fleet.release in releases
+            if fleet.slot.environment == comparison.environment
+            and comparison.counts(fleet.release, baseline=fleet.slot.baseline)
             for instance in fleet.instances
             if instance.state in _SERVING
         ]

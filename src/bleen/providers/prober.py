@@ -33,8 +33,8 @@ class GatewayProber:
                 return CheckResult(title(check), when, True, detail, datetime.now(UTC))
         return CheckResult(title(check), when, False, detail, datetime.now(UTC))
 
-    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
-        headers = {"x-bleen-release": f"r{release}", "user-agent": "bleen"}
+    async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
+        headers = {"x-bleen-release": "baseline" if baseline else f"r{release}", "user-agent": "bleen"}
         with suppress(Unreachable):
             async with httpx.AsyncClient(base_url=self._url_of(service), timeout=VISIT, headers=headers) as client:
                 await asyncio.gather(*(client.get(path) for _ in range(count)), return_exceptions=True)

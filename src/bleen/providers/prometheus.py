@@ -140,15 +140,14 @@ class PrometheusMetrics:
 
     async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
         """Return the counters of both releases over all gateways; Unreachable where Prometheus cannot scrape one of them."""
-        environment, service = comparison.environment, comparison.service
         releases = (comparison.baseline, comparison.canary)
-        points = await self.prometheus.ask(_selector(self._job, clusters(environment, service, releases)))
+        points = await self.prometheus.ask(_selector(self._job, clusters(comparison, releases)))
         self._check(points)
         meter, epoch = self._meters.of(comparison, str(self._restarts))
         seen = _clusters_seen(points)
         sample = Sample(
             at=self._clock(),
-            releases=tuple(meter.count(each, clusters(environment, service, [each]), seen) for each in releases),
+            releases=tuple(meter.count(each, clusters(comparison, [each]), seen) for each in releases),
             epoch=epoch,
         )
         return tell(sample, await read_all(self._custom.read, custom, comparison))

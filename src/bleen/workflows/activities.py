@@ -122,18 +122,19 @@ class Activities:
         """Carry out a Launch or a Retire; return when it was done."""
         async with pulse():
             match order.decision:
-                case Launch(colour, release, size):
-                    await self._launch(order.rollout, colour, release, size)
+                case Launch():
+                    await self._launch(order.rollout, order.decision)
                 case Retire(colour, release):
-                    slots = _slots(order.rollout, colour)
+                    slots = _slots(order.rollout, colour, order.decision.baseline)
                     await _all([self._world.fleets.retire(slot, release) for slot in slots])
                 case other:
                     raise TypeError(f"{type(other).__name__} is not carried out by an activity")
         return self._world.clock()
 
-    async def _launch(self, rollout: Rollout, colour: Colour, number: int, size: int) -> None:
-        release = await self._world.ledger.release(rollout.service, number)
-        orders = [FleetOrder(s, number, release.image, size, release.runtime) for s in _slots(rollout, colour)]
+    async def _launch(self, rollout: Rollout, launch: Launch) -> None:
+        release = await self._world.ledger.release(rollout.service, launch.release)
+        slots = _slots(rollout, launch.colour, launch.baseline)
+        orders = [FleetOrder(s, launch.release, release.image, launch.size, release.runtime) for s in slots]
         await _all([self._world.fleets.launch(order) for order in orders])
 
     @activity.defn
@@ -176,8 +177,8 @@ def _draft_release(request: DeployRequest, image: Image, now: datetime) -> Relea
     )
 
 
-def _slots(rollout: Rollout, colour: Colour) -> list[Slot]:
-    return [Slot(rollout.environment, region, rollout.service, colour) for region in rollout.regions]
+def _slots(rollout: Rollout, colour: Colour, baseline: bool) -> list[Slot]:
+    return [Slot(rollout.environment, region, rollout.service, colour, baseline) for region in rollout.regions]
 
 
 async def _all(doing: Sequence[Coroutine[Any, Any, None]]) -> None:

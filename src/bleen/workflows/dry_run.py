@@ -13,7 +13,7 @@ from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Ret
 from bleen.domain.fleet import Fleet, Instance, InstanceState, Slot
 from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.strategy import Analyse
-from bleen.domain.traffic import BackendSeen, Colour, Endpoint, EndpointSeen, GatewaySeen
+from bleen.domain.traffic import BackendSeen, Endpoint, EndpointSeen, GatewaySeen
 from bleen.domain.verdict import Assessment, Pass
 
 _TURNS = 1000
@@ -36,13 +36,13 @@ def dry_run(rollout: Rollout, seen: Observation) -> tuple[Decision, ...]:
 def _obey(rollout: Rollout, seen: Observation, decision: Decision) -> tuple[Rollout, Observation]:
     now = seen.at + timedelta(seconds=1)
     match decision:
-        case Launch(colour, release, size):
-            seen = _launched(rollout, seen, colour, release, size)
+        case Launch():
+            seen = _launched(rollout, seen, decision)
         case Shift(route):
             gateways = tuple(structs.replace(g, route=route) for g in seen.gateways)
             seen = structs.replace(seen, gateways=gateways)
-        case Retire(colour, release):
-            seen = _without(seen, colour, release)
+        case Retire():
+            seen = _without(seen, decision)
         case Measure(when, checks):
             results = (CheckResult(f"check {i + 1}", when, True, "assumed to pass", now) for i in range(len(checks)))
             rollout = measured(rollout, tuple(results))
@@ -61,31 +61,33 @@ def _assumed(rollout: Rollout, now: datetime) -> Assessment:
     return Assessment(at=now, verdict=Pass("assumed to be good"), step=rollout.step, requests=0, compared=0)
 
 
-def _launched(rollout: Rollout, seen: Observation, colour: Colour, release: int, size: int) -> Observation:
-    seen = _without(seen, colour, release)
-    fleets = tuple(_fleet(rollout, region, colour, release, size, seen) for region in rollout.regions)
-    gateways = tuple(_with_backend(g, colour, release, size) for g in seen.gateways)
+def _launched(rollout: Rollout, seen: Observation, launch: Launch) -> Observation:
+    seen = _without(seen, launch)
+    fleets = tuple(_fleet(rollout, region, launch, seen) for region in rollout.regions)
+    gateways = tuple(_with_backend(g, launch) for g in seen.gateways)
     return structs.replace(seen, fleets=seen.fleets + fleets, gateways=gateways)
 
 
-def _without(seen: Observation, colour: Colour, release: int) -> Observation:
-    fleets = tuple(f for f in seen.fleets if (f.slot.colour, f.release) != (colour, release))
+def _without(seen: Observation, there: Launch | Retire) -> Observation:
+    gone = (there.colour, there.release, there.baseline)
+    fleets = tuple(f for f in seen.fleets if (f.slot.colour, f.release, f.slot.baseline) != gone)
     gateways = tuple(
-        structs.replace(g, backends=tuple(b for b in g.backends if (b.colour, b.release) != (colour, release)))
+        structs.replace(g, backends=tuple(b for b in g.backends if (b.colour, b.release, b.baseline) != gone))
         for g in seen.gateways
     )
     return structs.replace(seen, fleets=fleets, gateways=gateways)
 
 
-def _fleet(rollout: Rollout, region: str, colour: Colour, release: int, size: int, seen: Observation) -> Fleet:
-    slot = Slot(environment=rollout.environment, region=region, service=rollout.service, colour=colour)
+def _fleet(rollout: Rollout, region: str, launch: Launch, seen: Observation) -> Fleet:
+    slot = Slot(rollout.environment, region, rollout.service, launch.colour, launch.baseline)
     instances = tuple(
         Instance(name=f"{rollout.service}-{k}", address="", port=0, state=InstanceState.READY, since=seen.at)
-        for k in range(size)
+        for k in range(launch.size)
     )
-    return Fleet(slot=slot, release=release, size=size, instances=instances)
+    return Fleet(slot=slot, release=launch.release, size=launch.size, instances=instances)
 
 
-def _with_backend(gateway: GatewaySeen, colour: Colour, release: int, size: int) -> GatewaySeen:
-    endpoints = tuple(EndpointSeen(Endpoint("", k), healthy=True, active=0) for k in range(size))
-    return structs.replace(gateway, backends=(*gateway.backends, BackendSeen(colour, release, endpoints)))
+def _with_backend(gateway: GatewaySeen, launch: Launch) -> GatewaySeen:
+    endpoints = tuple(EndpointSeen(Endpoint("", k), healthy=True, active=0) for k in range(launch.size))
+    seen = BackendSeen(launch.colour, launch.release, endpoints, launch.baseline)
+    return structs.replace(gateway, backends=(*gateway.backends, seen))

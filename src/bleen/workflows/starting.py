@@ -168,7 +168,7 @@ class Starting:
         if serving is None:
             raise _nothing_serves(request, seen)
         _, number = serving
-        fleets = [f for f in seen.fleets if (f.slot.colour, f.release) == serving]
+        fleets = [f for f in seen.fleets if (f.slot.colour, f.release) == serving and not f.slot.baseline]
         before = await self._before(request, key) or max((f.size for f in fleets), default=request.size)
         if before != request.size:
             event = Scaled(number, request.size, before)
@@ -219,7 +219,8 @@ def size_for(release: int, last: Rollout, seen: Observation) -> int:
     serving = serving_now(seen)
     if serving is None or (release == last.target.number and release != serving[1]):
         return last.size
-    return max((f.size for f in seen.fleets if (f.slot.colour, f.release) == serving), default=last.size)
+    fleets = (f for f in seen.fleets if (f.slot.colour, f.release) == serving and not f.slot.baseline)
+    return max((f.size for f in fleets), default=last.size)
 
 
 def _nothing_serves(request: ScaleRequest | AdjustRequest, seen: Observation) -> Unreachable | NothingToDo:

@@ -39,7 +39,7 @@ class Watching:
         self._gate = _resumed() or order.gate or Gate()
         self._last_tick: float | None = None
         self._samples: deque[Sample] = deque(maxlen=RECENT)
-        self._visits: asyncio.Future[list[None]] | None = None
+        self._visits: asyncio.Future[tuple[None, None]] | None = None
 
     async def run(self) -> Watched:
         """Return the first observation that changes the rollout or its decision, or what was measured in a while."""
@@ -97,7 +97,8 @@ class Watching:
             return
         visit, service = self._world.prober.visit, asked.service
         self._visits = asyncio.gather(
-            *(visit(wanted.path, wanted.rate, service=service, release=r) for r in (asked.canary, asked.baseline))
+            visit(wanted.path, wanted.rate, service=service, release=asked.canary),
+            visit(wanted.path, wanted.rate, service=service, release=asked.baseline, baseline=asked.fair),
         )
 
     async def _tick(self, asked: Comparison) -> None:

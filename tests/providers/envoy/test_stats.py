@@ -16,6 +16,7 @@ from bleen.domain.traffic import WHOLE, Colour, Endpoint, Mirror, Route, Split
 from bleen.providers.envoy.backends import EnvoyBackends
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.stats import EnvoyMetrics
+from tests.contracts.gateway import fair
 from tests.contracts.metrics import MetricsContract, a_comparison, has, of, read_until
 from tests.fixtures.envoy import EnvoyRun, Instances
 from tests.fixtures.misbehaving import Misbehaving
@@ -59,11 +60,20 @@ class EnvoyTraffic:
     def __init__(self, envoy: EnvoyRun, world: World) -> None:
         self.envoy = envoy
         self.world = world
+        self.beside: tuple[Endpoint, ...] = ()
 
-    async def ask(self, release: int, status: int = 200, seconds: float = 0.0) -> None:
+    async def ask(self, release: int, status: int = 200, seconds: float = 0.0, *, baseline: bool = False) -> None:
+        if baseline:
+            await self._beside()
         path = f"/slow/{seconds}" if seconds else f"/status/{status}"
-        answer = await self.world.ask(path, x_bleen_release=f"r{release}")
+        answer = await self.world.ask(path, x_bleen_release="baseline" if baseline else f"r{release}")
         assert answer.status_code == status and answer.headers["x-bleen-release"] == f"r{release}"
+
+    async def _beside(self) -> None:
+        """Run a baseline fleet of release 1 beside blue."""
+        if not self.beside:
+            self.beside = await self.world.fill(Colour.BLUE, 1, "b1-baseline", baseline=True)
+            await self.world.gateway.set_route(fair(a_route(), 100), 2)
 
     async def silence(self) -> None:
         self.envoy.kill()

@@ -17,6 +17,7 @@ class Visit:
     release: str
     cookie: str
     """What the gateway gave for ``bleen-user``; empty where it gave none."""
+    instance: str = ""
 
 
 async def visit(world: World, cookies: Sequence[str], method: str = "GET", address: str = "") -> list[Visit]:
@@ -37,7 +38,8 @@ async def _connection(
         writer.write(f"{method} / HTTP/1.1\r\nhost: hello.localhost\r\ncontent-length: 0\r\n{spelled}\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         await reader.readexactly(int(_field(head, r"content-length: (\d+)")))
-        found[number] = Visit(_field(head, r"x-bleen-release: (\w+)"), _field(head, r"set-cookie: bleen-user=([^;]+)"))
+        fields = (r"x-bleen-release: (\w+)", r"set-cookie: bleen-user=([^;]+)", r"x-instance: (\S+)")
+        found[number] = Visit(*(_field(head, field) for field in fields))
     writer.close()
 
 

@@ -20,14 +20,18 @@ class World:
     backends: EnvoyBackends
     instances: Instances
 
-    async def fill(self, colour: Colour, release: int, *names: str, service: str = "hello") -> tuple[Endpoint, ...]:
+    async def fill(
+        self, colour: Colour, release: int, *names: str, service: str = "hello", baseline: bool = False
+    ) -> tuple[Endpoint, ...]:
         """Start instances and put them behind the gateway."""
         endpoints = tuple([await self.instances.start(name) for name in names])
-        await self.backends.set_backend(self.backend(colour, release, endpoints, service))
+        await self.backends.set_backend(self.backend(colour, release, endpoints, service, baseline=baseline))
         return endpoints
 
-    def backend(self, colour: Colour, release: int, endpoints: tuple[Endpoint, ...], service: str = "hello") -> Backend:
-        return Backend("dev", service, colour, release, endpoints, "/health", health_interval=0.2, health_timeout=0.2)
+    def backend(
+        self, colour: Colour, release: int, endpoints: tuple[Endpoint, ...], service: str = "hello", *, baseline: bool = False
+    ) -> Backend:
+        return Backend("dev", service, colour, release, endpoints, "/health", 0.2, 0.2, baseline)
 
     @property
     def url(self) -> str:

@@ -169,7 +169,10 @@ def state_of(progress: Progress | None, fleets: Sequence[Fleet] | None, gateways
 def _serves(gateway: GatewaySeen, fleet: Fleet) -> bool:
     route, colour = gateway.route, fleet.slot.colour
     here = route is not None and gateway.region == fleet.slot.region
-    return here and route is not None and route.release(colour) == fleet.release and route.split.weight(colour) > 0
+    if not here or route is None or route.release(colour) != fleet.release:
+        return False
+    # Where the baseline fleet has all that its colour has, the fleet in the colour is still what all traffic goes back to.
+    return route.carries(colour, baseline=True) > 0 if fleet.slot.baseline else route.split.weight(colour) > 0
 
 
 def _stable(entries: Sequence[Entry]) -> ReleaseRef | None:

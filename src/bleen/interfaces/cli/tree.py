@@ -80,7 +80,7 @@ def stack(lines: Sequence[Text | str], width: int) -> "RenderableType":
 def service_lines(view: ServiceView) -> list[Text]:
     """Return one service whole."""
     lines = [_head(view), *_address_lines(view)]
-    for fleet in sorted(view.fleets, key=lambda f: (f.slot.region, f.slot.colour)):
+    for fleet in sorted(view.fleets, key=lambda f: (f.slot.region, f.slot.colour, f.slot.baseline)):
         lines.append(_fleet_line(view, fleet))
         lines += [_instance_line(i, view.at) for i in fleet.instances]
     lines += [_silent_line(g) for g in view.gateways if not g.answered]
@@ -119,7 +119,7 @@ def progress_line(view: ServiceView, rollout: str) -> str:
     if progress.rollout.id != rollout:
         return f"it waits for {progress.rollout.id} to end"
     step = step_words(progress.rollout.current) if progress.rollout.current else "done"
-    fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
+    fleets = ", ".join(f"{f.slot.place} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
     trouble = f"; {progress.error}" if progress.error else ""
     assessment = progress.rollout.assessment
     measuring = isinstance(progress.rollout.current, Analyse) and comparison(progress.rollout) is not None
@@ -142,7 +142,8 @@ def _gateways(view: ServiceView, fleet: Fleet) -> list[GatewaySeen]:
 
 def _weight(gateway: GatewaySeen, fleet: Fleet) -> int:
     route, colour = gateway.route, fleet.slot.colour
-    return route.split.weight(colour) if route and route.release(colour) == fleet.release else 0
+    here = route is not None and route.release(colour) == fleet.release
+    return route.carries(colour, baseline=fleet.slot.baseline) if route and here else 0
 
 
 def _head(view: ServiceView) -> Text:
@@ -166,20 +167,24 @@ def _fleet_line(view: ServiceView, fleet: Fleet) -> Text:
     colour = "bright_blue" if fleet.slot.colour is Colour.BLUE else "bright_green"
     share = max((_weight(g, fleet) for g in _gateways(view, fleet) if g.answered), default=0)
     filled = round(_BAR * share / WHOLE) or (1 if share else 0)
-    line = Text.assemble("  ", ("● ", colour), (f"{fleet.slot.colour:<6}", colour), f"r{fleet.release:<4}")
+    line = Text.assemble(
+        "  ", ("○ " if fleet.slot.baseline else "● ", colour), (f"{fleet.slot.colour:<6}", colour), f"r{fleet.release:<4}"
+    )
     line.append("█" * filled, style=colour)
     line.append("░" * (_BAR - filled), style="dim")
     line.append(f" {weights(view, fleet):>5}", style="bold")
     line.append(f"  {fleet.ready}/{fleet.size} ready")
     if len({f.slot.region for f in view.fleets}) > 1:
         line.append(f"  {fleet.slot.region}", style="dim")
-    if any(g.route and g.route.preview is fleet.slot.colour and not _weight(g, fleet) for g in _gateways(view, fleet)):
+    if fleet.slot.baseline:
+        line.append("  baseline", style="italic")
+    elif any(g.route and g.route.preview is fleet.slot.colour and not _weight(g, fleet) for g in _gateways(view, fleet)):
         line.append("  preview", style="italic")
     return line
 
 
 def _instance_line(instance: Instance, now: datetime) -> Text:
-    line = Text.assemble(f"      {instance.name:<24} ", (instance_words(instance), _INSTANCE[instance.state]))
+    line = Text.assemble(f"      {instance.name:<26} ", (instance_words(instance), _INSTANCE[instance.state]))
     line.append(f"  {ago(instance.since, now)}  {instance.isolation}", style="dim")
     return line
 
@@ -271,15 +276,16 @@ def _left_to_measure(rollout: Rollout, step: Analyse, now: datetime) -> str:
 
 def measured_lines(rollout: Rollout) -> list[Text]:
     """Return what the traffic has shown of a release that is being measured: a small table, and the verdict."""
-    assessment, stable = rollout.assessment, rollout.stable
-    if assessment is None or stable is None or comparison(rollout) is None:
+    assessment, stable, asked = rollout.assessment, rollout.stable, comparison(rollout)
+    if assessment is None or stable is None or asked is None:
         return []
     lines = []
     if assessment.readings:
         heads = f"{rollout.target.name:>9}{stable.name:>9}  {'against it':<{_EVIDENCE}}  for it"
         lines.append(Text(f"      {'':<{_METRIC}}{heads}", style="dim"))
     lines += [_reading_line(reading) for reading in assessment.readings]
-    counts = f"{counted(assessment.requests, 'request')} to {rollout.target.name}, {assessment.compared:,} to {stable.name}"
+    requests = counted(assessment.requests, "request")
+    counts = f"{requests} to {rollout.target.name}, {assessment.compared:,} to {asked.baseline_name}"
     lines.append(Text(f"      {counts}, {figure(assessment.rate, '')} a second of late", style="dim"))
     for signals in assessment.signals:
         lines += [Text(f"      {part}", style="dim") for part in wrap(signals_words(signals), _SENTENCE)]
@@ -337,5 +343,5 @@ def summary_line(view: ServiceView) -> str:
         rollout = view.progress.rollout
         outcome = f" {outcome_words(rollout.outcome)}," if rollout.outcome else ""
         return f"{head}: {rollout.id}{outcome} {progress_line(view, rollout.id)}"
-    fleets = ", ".join(f"{f.slot.colour} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
+    fleets = ", ".join(f"{f.slot.place} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
     return f"{head}: {fleets or 'no fleet'}"

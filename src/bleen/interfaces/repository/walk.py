@@ -15,7 +15,7 @@ from bleen.domain.canary import (
     Weight,
 )
 from bleen.domain.service import Canary, Service
-from bleen.domain.strategy import PRESETS, hundredths
+from bleen.domain.strategy import PRESETS, compares, hundredths
 from bleen.domain.traffic import WHOLE, share
 from bleen.interfaces.repository.places import Places, Sense, spelt
 from bleen.interfaces.repository.problem import Problem
@@ -164,6 +164,19 @@ def _resized(at: Places, place: tuple[str, ...], wanted: int, among: tuple[int, 
         yield at.error(place, what, "a canary never shrinks: its users would pay for it", f"instances: {taken}")
 
 
+def _baseline_has_a_part(at: Places, service: Service) -> Iterator[Problem]:
+    canary = canary_of(service)
+    if canary is None or not canary.baseline:
+        return
+    what = "`strategy.baseline` starts a fleet that would never have a part of the traffic"
+    if canary.side_by_side:
+        why = "beside `side_by_side` nobody shares traffic out: it would take work from the queue like any other fleet"
+        yield at.error(("strategy", "baseline"), what, why, "one of the two")
+    elif not any(compares(step) for step in steps_of(canary)):
+        why = "it gets as much as the new release, while both have some"
+        yield at.error(("strategy", "baseline"), what, why, "{type: weight, percent: 10} and {type: measure} before all of it")
+
+
 def _begins_at_a_step(at: Places, service: Service) -> Iterator[Problem]:
     canary = canary_of(service)
     if canary is not None and canary.analysis.starting_step > (count := len(steps_of(canary))):
@@ -201,6 +214,7 @@ WALK: tuple[Sense, ...] = (
     _shares_are_exact,
     _mirrors_are_safe,
     _fleets_are_large_enough,
+    _baseline_has_a_part,
     _begins_at_a_step,
     _cohorts_differ,
 )

@@ -14,7 +14,7 @@ from yarl import URL
 from bleen.domain.codec import convert
 from bleen.domain.errors import Unreachable
 from bleen.domain.listing import Listing
-from bleen.domain.traffic import Backend, BackendSeen, Colour, Endpoint, EndpointSeen
+from bleen.domain.traffic import Backend, BackendSeen, Colour, Endpoint, EndpointSeen, place
 from bleen.providers.envoy.files import age_of
 from bleen.providers.envoy.place import Place
 
@@ -302,5 +302,6 @@ class Glance(Generic[T]):
 
 def backend_seen(name: str, endpoints: Sequence[EndpointSeen]) -> BackendSeen:
     """Return what was seen of the backend of that name."""
-    _, colour, release = name.rsplit(".", 2)
-    return BackendSeen(colour=Colour(colour), release=int(release[1:]), endpoints=tuple(endpoints))
+    _, where, release = name.rsplit(".", 2)
+    colour = next(each for each in Colour if where in (place(each), place(each, baseline=True)))
+    return BackendSeen(colour, int(release[1:]), tuple(endpoints), baseline=where == place(colour, baseline=True))

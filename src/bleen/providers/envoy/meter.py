@@ -28,6 +28,7 @@ from typing import Any
 
 import msgspec
 
+from bleen.domain.comparison import Comparison
 from bleen.domain.signals import Counters, Histogram
 from bleen.domain.traffic import Colour, backend_name
 from bleen.providers.odometer import Odometer
@@ -65,9 +66,15 @@ class ClusterSeen(msgspec.Struct, frozen=True):
     """As ``latency``, of copies."""
 
 
-def clusters(environment: str, service: str, releases: Sequence[int]) -> Sequence[str]:
-    """Return the names of the clusters that ``releases`` may have: either colour."""
-    return [backend_name(environment, service, colour, release) for colour in Colour for release in releases]
+def clusters(comparison: Comparison, releases: Sequence[int]) -> Sequence[str]:
+    """Return the names of the clusters that count for ``releases``: in either colour, or beside it."""
+    return [
+        backend_name(comparison.environment, comparison.service, colour, release, baseline=beside)
+        for colour in Colour
+        for release in releases
+        for beside in (False, True)
+        if comparison.counts(release, baseline=beside)
+    ]
 
 
 def upper_bound(value: float) -> float:

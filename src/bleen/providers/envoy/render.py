@@ -203,7 +203,9 @@ def bootstrap(place: Place, connections: int = 50_000) -> Json:
         "stats_eviction_interval": f"{FORGOTTEN}s",
         "stats_config": {
             # A cluster's name has dots: without this, Prometheus is told of a cluster "dev" and of metrics with the rest.
-            "stats_tags": [{"tag_name": BACKEND_TAG, "regex": r"^cluster\.(([^.]+\.[^.]+\.(?:blue|green)\.r\d+)\.)"}],
+            "stats_tags": [
+                {"tag_name": BACKEND_TAG, "regex": r"^cluster\.(([^.]+\.[^.]+\.(?:blue|green)(?:-baseline)?\.r\d+)\.)"}
+            ],
             "histogram_bucket_settings": [
                 {"match": {"prefix": LATENCY}, "buckets": LATENCIES},
                 {"match": {"suffix": ".upstream_rq_time"}, "buckets": LATENCIES},  # of copies

@@ -33,9 +33,8 @@ class EnvoyMetrics:
 
     async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
         """Return the counters of both releases, summed over all Envoys; Unreachable where one is silent."""
-        environment, service = comparison.environment, comparison.service
         releases = (comparison.baseline, comparison.canary)
-        wanted = clusters(environment, service, releases)
+        wanted = clusters(comparison, releases)
         asked = await asyncio.gather(*(_ask(admin, wanted) for admin in self._admins))
         meter, epoch = self._meters.of(comparison, "+".join(started for _, started in asked))
         regions = [admin.place.region for admin in self._admins]
@@ -46,7 +45,7 @@ class EnvoyMetrics:
         }
         return Sample(
             at=self._clock(),
-            releases=tuple(meter.count(each, clusters(environment, service, [each]), seen) for each in releases),
+            releases=tuple(meter.count(each, clusters(comparison, [each]), seen) for each in releases),
             epoch=epoch,
             failures={metric.name: "the gateways do not count it" for metric in custom},
         )

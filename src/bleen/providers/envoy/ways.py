@@ -2,10 +2,11 @@
 
 Envoy takes the first way that matches. Those of a service are, in this order: what asks for a release by name, the
 cohorts, and the split; where the split is sticky, first of the users who have a cookie, then of those who have none.
+A baseline fleet is one more cluster of the split, and the name ``baseline``.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bleen.domain.codec import Value
@@ -15,6 +16,8 @@ from bleen.domain.traffic import WHOLE, Cohort, Colour, CookieCohort, HeaderCoho
 Json = dict[str, Any]
 TYPE = "type.googleapis.com/"
 RELEASE_HEADER = "x-bleen-release"
+BASELINE = "baseline"
+"""In place of a release in that header: the baseline fleet."""
 MIRROR_HEADER = "x-bleen-mirror"
 """On copies only, with the release that gets them."""
 COPY_TO = "x-bleen-copy-to"
@@ -53,6 +56,10 @@ def _asked(route: Route) -> list[Json]:
         if release is not None:
             asked = _header(RELEASE_HEADER, {"safe_regex": {"regex": f"{colour}|r{release}"}})
             ways += _whole(route, colour, {"headers": [asked]})
+    if route.baseline is not None:
+        asked = _header(RELEASE_HEADER, {"exact": BASELINE})
+        beside = Portion(route.baseline.colour, WHOLE, baseline=True)
+        ways += _Traffic(route, (beside,)).ways({"headers": [asked]})
     slots = ", ".join(f"{c} holds {_slot(route, c)}" for c in Colour)
     refusal = answer(404, f"{route.service} has no such release here: {slots}")
     refusal["match"]["headers"] = [{"name": RELEASE_HEADER, "present_match": True}]
@@ -80,16 +87,31 @@ def _member(cohort: Cohort) -> Json:
 
 
 def _whole(route: Route, colour: Colour, match: Json) -> list[Json]:
-    return _Traffic(route, {colour: WHOLE}).ways(match)
+    return _Traffic(route, (Portion(colour, WHOLE),)).ways(match)
+
+
+class Portion(Value, frozen=True):
+    """What one fleet has of the requests that go a way: that in ``colour``, or the baseline fleet beside it."""
+
+    colour: Colour
+    weight: int
+    baseline: bool = False
+
+
+def _portions(route: Route, *colours: Colour) -> tuple[Portion, ...]:
+    """Return what the fleets in ``colours`` have, in that order, and last the baseline fleet."""
+    filled = [Portion(colour, route.carries(colour)) for colour in colours if route.release(colour) is not None]
+    apart = [Portion(route.baseline.colour, route.baseline.share, baseline=True)] if route.baseline else []
+    return (*filled, *apart)
 
 
 def _split(route: Route) -> list[Json]:
-    filled = {c: route.split.weight(c) for c in Colour if route.release(c) is not None}
+    filled = _portions(route, *Colour)
     refusal = answer(503, f"no release of {route.service} serves yet")
-    served = sum(filled.values())
+    served = sum(each.weight for each in filled)
     if not served:
         return [refusal]
-    if route.sticky is not None and all(filled.values()) and len(filled) == len(Colour):
+    if route.sticky is not None and all(route.release(c) is not None and route.split.weight(c) for c in Colour):
         return _sticky(route, route.sticky)
     ways = _Traffic(route, filled, _mirror(route)).ways({})
     if served < WHOLE:  # an empty slot has the rest of the weight, and nobody to serve it
@@ -105,9 +127,9 @@ def _sticky(route: Route, sticky: Sticky) -> list[Json]:
     Envoy makes no cookie for the choice among weighted clusters. So a newcomer is placed by the id that each request
     has, and gets that id as the cookie: the next request is placed by the same hash of the same text.
     """
-    # Envoy counts its intervals from the first cluster on: what it grows by is taken from the second.
-    weights = {colour: route.split.weight(colour) for colour in (sticky.first, sticky.first.other)}
-    traffic = _Traffic(route, weights, _mirror(route))
+    # Envoy counts its intervals from the first cluster on: what it grows by is taken from the second. What a baseline
+    # fleet grows by, as the third, is too, from the other end.
+    traffic = _Traffic(route, _portions(route, sticky.first, sticky.first.other), _mirror(route))
     salt = _salt(f"r{route.release(sticky.first)}")
     known = traffic.ways(
         {"cookies": [{"name": sticky.cookie, "string_match": {"safe_regex": {"regex": ".+"}}}]},
@@ -139,10 +161,10 @@ def _mirror(route: Route) -> Mirror | None:
 
 
 class _Traffic(Value, frozen=True):
-    """Requests that go to colours by weight, copied where ``mirror`` says so."""
+    """Requests that go to fleets by weight, copied where ``mirror`` says so."""
 
     route: Route
-    weights: Mapping[Colour, int]
+    portions: tuple[Portion, ...]
     mirror: Mirror | None = None
 
     def ways(self, match: Json, hashed: Sequence[Json] = ()) -> list[Json]:
@@ -172,12 +194,13 @@ class _Traffic(Value, frozen=True):
         return {"match": {"prefix": "/", **match, "headers": headers}, "route": action}
 
     def _clusters(self, copied: bool) -> Json:
-        return {"clusters": [self._cluster(colour, weight, copied) for colour, weight in self.weights.items()]}
+        return {"clusters": [self._cluster(portion, copied) for portion in self.portions]}
 
-    def _cluster(self, colour: Colour, weight: int, copied: bool) -> Json:
+    def _cluster(self, portion: Portion, copied: bool) -> Json:
+        colour = portion.colour
         cluster: Json = {
-            "name": backend_of(self.route, colour),
-            "weight": weight,
+            "name": backend_of(self.route, colour, baseline=portion.baseline),
+            "weight": portion.weight,
             "response_headers_to_add": [_set_header(RELEASE_HEADER, f"r{self.route.release(colour)}")],
         }
         if copied and self.route.preview is not None:

@@ -121,7 +121,7 @@ class Agent:
     async def _create(self, order: FleetOrder) -> None:
         await self.machine.images.verify(order.image)
         slot = order.slot
-        folder = self._folder / f"{slot.environment}.{slot.region}.{slot.service}.{slot.colour}.r{order.release}"
+        folder = self._folder / f"{slot.environment}.{slot.region}.{slot.service}.{slot.place}.r{order.release}"
         record = FleetRecord(order=order)
         await write_files(folder / "files", order)
         await self.machine.shelf.put(folder / "order.json", record)

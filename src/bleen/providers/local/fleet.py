@@ -58,6 +58,7 @@ class LocalFleet:
             health_path=health.path,
             health_interval=health.interval.total_seconds(),
             health_timeout=health.timeout.total_seconds(),
+            baseline=slot.baseline,
         )
 
     def seen(self) -> Fleet:
@@ -123,7 +124,7 @@ class LocalFleet:
     def _name(self, number: int) -> str:
         slot = self.order.slot
         region = f"-{slot.region}" if self._machine.several_regions else ""
-        return f"{slot.service}-{slot.colour}-r{self.order.release}{region}-{number}"
+        return f"{slot.service}-{slot.place}-r{self.order.release}{region}-{number}"
 
     async def _remove(self, number: int) -> None:
         """End one instance and forget it. The order may want it again by then."""

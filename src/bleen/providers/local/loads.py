@@ -26,7 +26,8 @@ class LocalLoads:
         """
         running: dict[int, dict[int, str]] = {comparison.baseline: {}, comparison.canary: {}}
         for fleet in await self._fleets.observe(comparison.service):
-            if fleet.slot.environment == comparison.environment and fleet.release in running:
+            counts = comparison.counts(fleet.release, baseline=fleet.slot.baseline)
+            if fleet.slot.environment == comparison.environment and counts:
                 running[fleet.release] |= {i.pid: f"{i.name}/{i.restarts}" for i in fleet.instances if i.pid}
         used = await asyncio.to_thread(measure, {pid for pids in running.values() for pid in pids})
         meter, _ = self._meters.of(comparison)

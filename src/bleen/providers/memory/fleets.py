@@ -77,7 +77,7 @@ class MemoryFleets:
         fleet = self._fleets.get(slot)
         if fleet is None or fleet.order.release != release:
             return
-        name = backend_name(slot.environment, slot.service, slot.colour, release)
+        name = backend_name(slot.environment, slot.service, slot.colour, release, baseline=slot.baseline)
         if self._backends is not None:
             if await self._backends.routed(name):
                 raise LawBroken(3, f"a gateway routes to {name}")
@@ -111,7 +111,7 @@ class MemoryFleets:
     def _start(self, order: FleetOrder, k: int) -> _Instance:
         self._addresses += 1
         slot = order.slot
-        name = f"{slot.service}-{slot.colour}-r{order.release}-{k}"
+        name = f"{slot.service}-{slot.place}-r{order.release}-{k}"
         self._logs.append(LogLine(instance=name, at=self._clock(), text=self._behaviour(order).words or "started"))
         return _Instance(name, f"127.200.{self._addresses // 250}.{self._addresses % 250 + 1}", self._clock())
 
@@ -155,6 +155,7 @@ class MemoryFleets:
                 release=order.release,
                 endpoints=endpoints,
                 health_path=order.runtime.health.path,
+                baseline=slot.baseline,
             )
         )
         fleet.endpoints = endpoints

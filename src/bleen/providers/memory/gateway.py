@@ -139,6 +139,7 @@ class MemoryGateway:
         return BackendSeen(
             colour=backend.colour,
             release=backend.release,
+            baseline=backend.baseline,
             endpoints=tuple(
                 EndpointSeen(
                     endpoint=endpoint,

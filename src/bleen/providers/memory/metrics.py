@@ -55,20 +55,28 @@ class MemoryMetrics:
         self.reads = 0
         """How often it was asked."""
         self._began = 1
-        self._releases: dict[tuple[str, str, int], MemoryRelease] = {}
+        self._releases: dict[tuple[str, str, int, bool], MemoryRelease] = {}
 
-    def release(self, service: str, release: int, environment: str = "dev") -> MemoryRelease:
-        """Return what the release has met, to be looked at or changed."""
-        return self._releases.setdefault((environment, service, release), MemoryRelease())
+    def release(self, service: str, release: int, environment: str = "dev", *, baseline: bool = False) -> MemoryRelease:
+        """Return what the release, or its baseline fleet, has met, to be looked at or changed."""
+        return self._releases.setdefault((environment, service, release, baseline), MemoryRelease())
 
     def add(
-        self, service: str, release: int, requests: int = 1, *, status: int = 200, ms: float = 1.0, environment: str = "dev"
+        self,
+        service: str,
+        release: int,
+        requests: int = 1,
+        *,
+        status: int = 200,
+        ms: float = 1.0,
+        environment: str = "dev",
+        baseline: bool = False,
     ) -> None:
-        """Let ``requests`` meet the release: answered with ``status``, after at most ``ms``.
+        """Let ``requests`` meet the release, or its baseline fleet: answered with ``status``, after at most ``ms``.
 
         ``status`` 0: no instance answered, so that the gateway did, with 503; those have no latency.
         """
-        met = self.release(service, release, environment)
+        met = self.release(service, release, environment, baseline=baseline)
         met.classes[f"{(status or 503) // 100}xx"] += requests
         if status:
             met.latency[ms] += requests
@@ -93,12 +101,15 @@ class MemoryMetrics:
             raise Unreachable("the gateways did not answer", next="bleen doctor")
         failures = {metric.name: why for metric in custom if (why := self._failure(metric))}
         read = [metric for metric in custom if metric.name not in failures]
-        releases = (comparison.baseline, comparison.canary)
-        met = {number: self.release(comparison.service, number, comparison.environment) for number in releases}
+        service, environment = comparison.service, comparison.environment
+        met = {
+            number: self.release(service, number, environment, baseline=comparison.counts(number, baseline=True))
+            for number in (comparison.baseline, comparison.canary)
+        }
         return Sample(
             at=self.clock(),
             releases=tuple(each.counters(number, read) for number, each in met.items()),
-            epoch=str(self._began),
+            epoch=f"{self._began}{'/baseline' if comparison.fair else ''}",
             loads=tuple(Load(number, *each.load) for number, each in met.items() if each.load),
             numbers={metric.name: self.numbers[metric.name] for metric in read if not isinstance(metric, Events)},
             failures=failures,
