@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
         case list():
             return [_plain(inner) for inner in value]
         case str() if value.startswith('"') and value.endswith('"') and "${" not in value:
-            return value[1:-1]
+            return value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
         case str():
             return Expression(value)
     return value

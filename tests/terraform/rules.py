@@ -231,6 +231,12 @@ _ROWS: list[tuple[str, str, _Takes, str]] = [
         "azurerm: disk_encryption_set",
     ),
     ("azurerm_shared_image", "os_type", _one_of("Linux", "Windows"), "azurerm: shared_image"),
+    (
+        "azurerm_shared_image",
+        "trusted_launch_supported",
+        _only(True),
+        "azurerm: orchestrated_virtual_machine_scale_set (no secure_boot_enabled: an image that demands it would not start)",
+    ),
     ("azurerm_shared_image", "hyper_v_generation", _only("V2"), "azure: Trusted launch needs generation 2"),
     ("azurerm_shared_image", "architecture", _one_of("x64", "Arm64"), "azurerm: shared_image"),
     (_STORE, "account_tier", _one_of("Standard", "Premium"), "azurerm: storage_account"),

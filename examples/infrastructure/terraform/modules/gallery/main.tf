@@ -8,6 +8,7 @@ resource "azurerm_shared_image_gallery" "this" {
   tags                = var.context.tags
 }
 
+# Trusted launch is supported and not demanded: the provider's Flexible scale set cannot ask for it, and could not start from these.
 resource "azurerm_shared_image" "this" {
   for_each = var.images
 
@@ -19,7 +20,7 @@ resource "azurerm_shared_image" "this" {
   os_type                             = "Linux"
   architecture                        = "x64"
   hyper_v_generation                  = "V2"
-  trusted_launch_enabled              = true
+  trusted_launch_supported            = true
   accelerated_network_support_enabled = true
   tags                                = var.context.tags
 
