@@ -45,7 +45,7 @@ def test_a_plan_breaks_no_rule_of_azure(plans: dict[str, Any], name: str) -> Non
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_all_that_is_planned_has_the_tags_that_policy_asks_for(plans: dict[str, Any], name: str, schema: Schema) -> None:
-    """Otherwise the policy module would refuse what this repository makes."""
+    """Otherwise the policy module would report, or refuse, what this repository makes."""
     assert list(naming.tags(resources(plans[name]), schema)) == []
 
 

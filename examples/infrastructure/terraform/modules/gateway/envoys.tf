@@ -98,6 +98,7 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
     name                           = "nic"
     primary                        = true
     accelerated_networking_enabled = true
+    tags                           = var.context.tags
 
     ip_configuration {
       name                                   = "internal"

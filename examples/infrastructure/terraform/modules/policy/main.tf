@@ -71,7 +71,7 @@ resource "azurerm_resource_group_policy_assignment" "tags" {
   resource_group_id    = var.resource_group_id
   policy_definition_id = "/providers/Microsoft.Authorization/policyDefinitions/871b6d14-10aa-478d-b590-94f262ecfa99"
   display_name         = "Everything has the tag ${each.key}"
-  enforce              = var.enforce
+  enforce              = var.enforce_tags
   parameters           = jsonencode({ tagName = { value = each.key } })
 
   non_compliance_message {

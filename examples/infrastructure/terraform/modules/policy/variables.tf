@@ -19,8 +19,14 @@ variable "required_tags" {
   default     = ["project", "environment", "region", "owner", "cost-center"]
 }
 
+variable "enforce_tags" {
+  description = "Whether what lacks a tag is refused. Azure makes things itself, like the network interfaces of private endpoints, and may not tag them: look at the report before you turn it on."
+  type        = bool
+  default     = false
+}
+
 variable "enforce" {
-  description = "Whether what breaks a policy is refused, or only reported."
+  description = "Whether what breaks another policy is refused, or only reported."
   type        = bool
   default     = true
 }

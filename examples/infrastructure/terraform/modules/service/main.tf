@@ -101,6 +101,7 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
     primary                        = true
     accelerated_networking_enabled = true
     network_security_group_id      = var.network_security_group_id
+    tags                           = local.tags
 
     ip_configuration {
       name                                         = "internal"

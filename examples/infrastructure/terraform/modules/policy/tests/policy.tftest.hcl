@@ -28,11 +28,16 @@ run "machines_start_from_the_gallery_alone" {
   }
 }
 
-run "policies_are_enforced_unless_said_otherwise" {
+run "policies_are_enforced_and_tags_are_reported_unless_said_otherwise" {
   command = plan
 
   assert {
-    condition     = alltrue([for a in concat(values(azurerm_resource_group_policy_assignment.builtin), values(azurerm_resource_group_policy_assignment.tags), [azurerm_resource_group_policy_assignment.images]) : a.enforce])
+    condition     = alltrue([for a in concat(values(azurerm_resource_group_policy_assignment.builtin), [azurerm_resource_group_policy_assignment.images]) : a.enforce])
     error_message = "A policy only reports."
+  }
+
+  assert {
+    condition     = !anytrue([for a in azurerm_resource_group_policy_assignment.tags : a.enforce])
+    error_message = "What Azure makes itself, without tags, would be refused."
   }
 }
