@@ -25,15 +25,12 @@ class Problem(msgspec.Struct, frozen=True):
 
 def problems(folder: Path, schema: Schema) -> list[Problem]:
     """Return what is wrong with a folder; nothing of the modules that it calls."""
-    return problems_of(load(folder), schema)
+    module = load(folder)
+    return [*of_resources(module, schema), *_of_calls(module), *_of_references(module, schema)]
 
 
-def problems_of(module: Module, schema: Schema) -> list[Problem]:
-    """Return the same of a module that is read already."""
-    return [*_of_resources(module, schema), *_of_calls(module), *_of_references(module, schema)]
-
-
-def _of_resources(module: Module, schema: Schema) -> Iterator[Problem]:
+def of_resources(module: Module, schema: Schema) -> Iterator[Problem]:
+    """Return what of a module's resources and data sources is not as the provider has it."""
     for (mode, kind, _), block in module.resources.items():
         known = schema.block(mode, kind)
         if known is None:

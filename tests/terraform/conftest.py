@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import pytest
@@ -47,10 +48,15 @@ def plans(terraform: Terraform, tree: Path) -> dict[str, dict[str, Any]]:
     return {root.name: terraform.plan(root) for root in roots(tree) if root.parent.name == "environments"}
 
 
-@pytest.fixture(scope="session")
-def checkov() -> str:
-    """Return checkov's program."""
+@pytest.fixture(scope="session", autouse=True)
+def checkov(request: pytest.FixtureRequest) -> Iterator[Popen[str] | None]:
+    """Yield checkov at work on the tree, from the first test on: it takes as long as many, and needs nothing of them."""
     program = TOOLS / "bin/checkov"
-    if not program.exists():
-        pytest.skip("checkov is not here: make .venv/terraform/ready")
-    return str(program)
+    if not program.exists() or not any(item.path.name == "test_security.py" for item in request.session.items):
+        yield None
+        return
+    only = ["--framework", "terraform", "--skip-download", "--skip-path", "environments", "--skip-path", "modules/region"]
+    command = [str(program), "-d", str(TERRAFORM), *only, "--quiet", "--compact", "-o", "json"]
+    with Popen(command, stdout=PIPE, stderr=DEVNULL, text=True) as process:
+        yield process
+        process.kill()

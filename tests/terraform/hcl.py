@@ -83,9 +83,15 @@ def roots(tree: Path = TERRAFORM) -> list[Path]:
     return [*sorted(path for path in (tree / "environments").iterdir() if path.is_dir()), tree / "bootstrap"]
 
 
-@cache
 def _read(path: Path, text: str) -> tuple[Declared, ...]:
-    return tuple(_blocks(path, hcl2.loads(text), text))
+    return tuple(_blocks(path, _parsed(text), text))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    """Return the tree of a text: parsing takes most of the time, and copies of a file are the same text."""
+    tree: dict[str, Any] = hcl2.loads(text)
+    return tree
 
 
 def _blocks(path: Path, tree: dict[str, Any], text: str) -> Iterator[Declared]:

@@ -2,16 +2,18 @@
 
 import json
 import re
-from subprocess import run
+from subprocess import Popen
+
+import pytest
 
 from tests.terraform.hcl import TERRAFORM
 
 
-def test_checkov_finds_nothing_that_is_not_explained(checkov: str) -> None:
+def test_checkov_finds_nothing_that_is_not_explained(checkov: Popen[str] | None) -> None:
     """Modules and bootstrap; region and environments only call them. A file that it cannot read would be a file unchecked."""
-    only = ["--framework", "terraform", "--skip-download", "--skip-path", "environments", "--skip-path", "modules/region"]
-    command = [checkov, "-d", str(TERRAFORM), *only, "--quiet", "--compact", "-o", "json"]
-    told = json.loads(run(command, capture_output=True, text=True, timeout=120, check=False).stdout)
+    if checkov is None:
+        pytest.skip("checkov is not here: make .venv/terraform/ready")
+    told = json.loads(checkov.communicate(timeout=150)[0])
     found = [f"{check['file_path']}: {check['check_id']} {check['check_name']}" for check in told["results"]["failed_checks"]]
     assert found == []
     assert told["summary"]["parsing_errors"] == 0
