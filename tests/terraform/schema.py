@@ -8,6 +8,7 @@ import os
 import re
 import tarfile
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -59,11 +60,13 @@ class Schema(msgspec.Struct, frozen=True):
 
 @cache
 def azurerm() -> Schema | None:
-    """Return the schema; None where `make terraform-tools` has not been run."""
+    """Return the schema; None where `make .venv/terraform/ready` has not been run."""
     packages = sorted(TOOLS.glob("lib/python*/site-packages/cdktn_provider_azurerm/_jsii/*.jsii.tgz"))
     if not packages:
         return None
-    kept = packages[-1].with_suffix(".schema.msgpack")
+    # Read anew when this file is another one.
+    reader = sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    kept = packages[-1].with_suffix(f".{reader}.msgpack")
     if not kept.exists():
         fresh = kept.with_suffix(f".{os.getpid()}")
         fresh.write_bytes(msgspec.msgpack.encode(read(packages[-1])))
