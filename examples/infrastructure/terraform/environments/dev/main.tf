@@ -47,7 +47,7 @@ resource "azurerm_resource_group" "this" {
 module "identity" {
   source = "../../modules/identity"
 
-  context            = local.contexts[local.primary]
+  context            = merge(local.contexts[local.primary], { resource_group = azurerm_resource_group.this[local.primary].name })
   resource_group_ids = { for short, group in azurerm_resource_group.this : short => group.id }
   gitlab_project     = var.gitlab_project
 }
@@ -55,7 +55,7 @@ module "identity" {
 module "monitoring" {
   source = "../../modules/monitoring"
 
-  context           = local.contexts[local.primary]
+  context           = merge(local.contexts[local.primary], { resource_group = azurerm_resource_group.this[local.primary].name })
   resource_group_id = azurerm_resource_group.this[local.primary].id
   locations         = { for short, group in azurerm_resource_group.this : short => { location = group.location, resource_group = group.name } }
   retention_days    = 30
@@ -122,7 +122,7 @@ module "database" {
 module "ledger_alerts" {
   source = "../../modules/alerts"
 
-  context           = merge(local.contexts[local.primary], { short_location = "ledger" })
+  context           = merge(local.contexts[local.primary], { short_location = "ledger", resource_group = azurerm_resource_group.this[local.primary].name })
   resource_group_id = azurerm_resource_group.this[local.primary].id
   action_group_ids  = module.monitoring.action_group_ids
   databases         = { ledger = module.database.id }
