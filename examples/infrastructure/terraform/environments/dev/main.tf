@@ -61,7 +61,7 @@ module "monitoring" {
   retention_days    = 30
   tell_emails       = var.tell_emails
   page_webhooks     = var.page_webhooks
-  monthly_budget    = 600
+  monthly_budget    = 900
 }
 
 module "gallery" {

@@ -13,7 +13,7 @@ locals {
       }
       "${name}-capacity" = {
         scope       = id, namespace = "Microsoft.Network/applicationGateways", metric = "CapacityUnits"
-        aggregation = "Average", operator = "GreaterThan", threshold = 75, window = "PT15M", severity = 2
+        aggregation = "Average", operator = "GreaterThan", threshold = var.capacity_units, window = "PT15M", severity = 2
         what        = "The edge is three quarters full: raise edge_capacity"
       }
     }

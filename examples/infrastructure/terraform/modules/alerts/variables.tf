@@ -21,6 +21,12 @@ variable "databases" {
   default     = {}
 }
 
+variable "capacity_units" {
+  description = "At how many capacity units the edge is as good as full; an instance has about 10."
+  type        = number
+  default     = 75
+}
+
 variable "failed_requests" {
   description = "How many failed requests in five minutes are too many."
   type        = number

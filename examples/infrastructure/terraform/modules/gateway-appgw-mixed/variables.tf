@@ -25,7 +25,7 @@ variable "zones" {
 }
 
 variable "edge_capacity" {
-  description = "Capacity units of Application Gateway: how few are always there, how many it may grow to."
+  description = "Instances of Application Gateway, each of about 10 capacity units: how few are always there (and paid for), how many it may grow to."
   type        = object({ minimum = number, maximum = number })
   default     = { minimum = 2, maximum = 10 }
 

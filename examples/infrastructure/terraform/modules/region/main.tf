@@ -114,6 +114,7 @@ module "alerts" {
   resource_group_id = var.resource_group_id
   action_group_ids  = var.monitoring.action_group_ids
   gateways          = { edge = local.gateway.id }
+  capacity_units    = 0.75 * 10 * var.edge_capacity.maximum
 
   load_balancers = merge(
     { for name, service in module.service : name => service.load_balancer_id },

@@ -31,7 +31,7 @@ variable "gateway" {
 }
 
 variable "edge_capacity" {
-  description = "Capacity units of Application Gateway."
+  description = "Instances of Application Gateway, each of about 10 capacity units: at least and at most."
   type        = object({ minimum = number, maximum = number })
   default     = { minimum = 2, maximum = 10 }
 }
