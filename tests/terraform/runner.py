@@ -24,7 +24,7 @@ class Terraform:
     def __call__(self, folder: Path, *words: str) -> CompletedProcess[str]:
         """Return what a command says; both streams as text."""
         command = [self._program, f"-chdir={folder}", *words]
-        return run(command, env=self._environment, capture_output=True, text=True, timeout=120, check=False)
+        return run(command, env=self._environment, capture_output=True, text=True, timeout=600, check=False)
 
     def ready(self, folder: Path) -> None:
         """Prepare a folder of a copied tree, with no backend but a local one."""

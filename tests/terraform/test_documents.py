@@ -12,6 +12,9 @@ from tests.terraform.readme import readmes
 from tests.terraform.schema import REPOSITORY, Schema
 from tests.terraform.write import PICTURES
 
+# Plans of all environments are made within the first test that wants them: seconds alone, minutes on a machine that is full.
+pytestmark = pytest.mark.timeout(900)
+
 READMES = readmes(TERRAFORM)
 
 

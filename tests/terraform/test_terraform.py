@@ -10,6 +10,9 @@ from tests.terraform.hcl import TERRAFORM, modules, roots
 from tests.terraform.runner import Terraform, resources
 from tests.terraform.schema import Schema
 
+# Plans of all environments are made within the first test that wants them: seconds alone, minutes on a machine that is full.
+pytestmark = pytest.mark.timeout(900)
+
 TESTED = [folder.name for folder in modules() if (folder / "tests").is_dir()]
 ENVIRONMENTS = [root.name for root in roots() if root.parent.name == "environments"]
 
