@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 ONLY   ?=
 
-.PHONY: demo test check bench soak up lock clean
+.PHONY: demo test check terraform-check bench soak up lock clean
 
 demo: .venv/ready
 	$(BIN)/bleen demo
@@ -13,9 +13,14 @@ demo: .venv/ready
 up: .venv/ready
 	$(BIN)/bleen up
 
-test: .venv/ready
+test: .venv/ready .venv/terraform/ready
 	@sh tests/debian-packages.sh
 	$(BIN)/pytest -q
+
+# The Azure part alone: Terraform modules and the Packer template, against the provider's schema and with no cloud.
+terraform-check: .venv/ready .venv/terraform/ready
+	@sh tests/debian-packages.sh
+	$(BIN)/pytest -q tests/terraform
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -41,10 +46,17 @@ soak: .venv/ready
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
+.venv/terraform/ready: .venv/ready requirements/terraform.txt
+	$(PYTHON) -m venv .venv/terraform
+	$(BIN)/uv pip install -q --python .venv/terraform/bin/python --require-hashes --only-binary :all: -r requirements/terraform.txt
+	@$(BIN)/python -m tests.terraform.schema
+	@touch $@
+
 # Pins every package by hash, without the address of any index.
 lock:
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group bench -o requirements/bench.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group terraform -o requirements/terraform.txt
 	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements/uv.txt
 
 clean:

@@ -24,6 +24,18 @@ def test_what_is_written_is_a_repository_without_problems(tmp_path: Path) -> Non
     assert len((tmp_path / "new/applications/hello/service.yaml").read_text().splitlines()) <= 10
 
 
+def test_with_azure_it_has_the_infrastructure_of_the_examples(tmp_path: Path) -> None:
+    """The same files, byte for byte, beside a repository that is as good as without them; what Terraform leaves is ignored."""
+    written = init(tmp_path / "new", azure=True)
+    examples = REPOSITORY / "examples/infrastructure"
+    wanted = {path.relative_to(examples) for path in examples.rglob("*.*") if path.is_file() and ".terraform" not in path.parts}
+    here = tmp_path / "new/infrastructure"
+    assert wanted <= {path.relative_to(here) for path in written if here in path.parents}
+    assert all((here / path).read_bytes() == (examples / path).read_bytes() for path in wanted)
+    assert validate_path(tmp_path / "new") == []
+    assert {".terraform/", "*.tfstate*"} <= set((tmp_path / "new/.gitignore").read_text().splitlines())
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """One file in the way, and none is written; the refusal lists it."""
     (tmp_path / "README.md").write_text("mine")
@@ -71,5 +83,7 @@ def test_the_wheel_carries_the_template(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     template = REPOSITORY / "src/bleen/interfaces/repository/template"
     wanted = {str(p.relative_to(REPOSITORY / "src")) for p in template.rglob("*") if p.is_file() and p.suffix != ".pyc"}
-    assert wanted
+    examples = REPOSITORY / "examples"
+    wanted |= {f"bleen/examples/{p.relative_to(examples)}" for p in (examples / "infrastructure").rglob("*.tf")}
+    assert "bleen/examples/infrastructure/terraform/modules/service/main.tf" in wanted
     assert wanted <= set(zipfile.ZipFile(wheel).namelist())

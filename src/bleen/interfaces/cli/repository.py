@@ -11,7 +11,7 @@ from bleen.interfaces.cli.session import Session
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
-    app.command(epilog=example("bleen init shop"))(init)
+    app.command(epilog=example("bleen init shop", "bleen init shop --azure"))(init)
     app.command(epilog=example("bleen validate", "bleen validate applications/hello/service.yaml"))(validate)
     app.command(epilog=example("bleen schema service > service.schema.json"))(schema)
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 def init(
     ctx: Context,
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; default: here.")] = Path(),
+    azure: Annotated[bool, typer.Option("--azure", help="With Terraform and Packer for Azure, under infrastructure/.")] = False,
     json: Json = False,
 ) -> None:
     """Write a small GitOps repository that works.
@@ -28,7 +29,7 @@ def init(
     from bleen.interfaces.repository import init as write
 
     session: Session = ctx.obj
-    written = [str(path) for path in write(folder)]
+    written = [str(path) for path in write(folder, azure)]
     if session.json:
         session.say_json({"folder": str(folder.absolute()), "files": written})
         return

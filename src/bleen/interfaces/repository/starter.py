@@ -1,4 +1,4 @@
-"""`bleen init`: a small GitOps repository that works, to start from."""
+"""`bleen init`: a small GitOps repository that works, to start from; with what Azure needs, where it is asked for."""
 
 import os
 from collections.abc import Iterator
@@ -7,17 +7,22 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bleen.domain.errors import InvalidInput, StorageFull
+from bleen.interfaces.repository.examples import infrastructure_folder
 
 # A dot file in a package would be hidden from people and, some of them, from packaging tools.
 _NAMES = {"gitignore": ".gitignore"}
+# What is made by running things in a checkout, and is nobody's to start from.
+_LEFTOVERS = ("__pycache__", ".terraform", ".terraform.lock.hcl")
 
 
-def init(folder: Path) -> list[Path]:
-    """Write the example repository into ``folder``, and return the files, sorted.
+def init(folder: Path, azure: bool = False) -> list[Path]:
+    """Write the example repository into ``folder``, and return the files, sorted; with ``azure``, its infrastructure too.
 
     InvalidInput, with the list, where one of them is there already: nothing is written then, and nothing is overwritten ever.
     """
     wanted = {folder / name: text for name, text in _template(files("bleen.interfaces.repository") / "template")}
+    if azure:
+        wanted |= {folder / name: text for name, text in _template(infrastructure_folder(), "infrastructure/")}
     _refuse_existing(folder, list(wanted))
     written: list[Path] = []
     try:
@@ -37,7 +42,9 @@ def init(folder: Path) -> list[Path]:
 def _template(folder: Traversable, below: str = "") -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         name = f"{below}{_NAMES.get(entry.name, entry.name)}"
-        if entry.is_dir() and entry.name != "__pycache__":
+        if entry.name in _LEFTOVERS or ".tfstate" in entry.name:
+            continue
+        if entry.is_dir():
             yield from _template(entry, f"{name}/")
         elif entry.is_file():
             yield name, entry.read_bytes()

@@ -1,0 +1,7 @@
+locals {
+  settings = {
+    "require_secure_transport"   = "on"
+    "log_checkpoints"            = "on"
+    "connection_throttle.enable" = "on"
+  }
+}

@@ -1,0 +1,29 @@
+output "id" {
+  description = "The Application Gateway."
+  value       = azurerm_application_gateway.this.id
+}
+
+output "public_ip_id" {
+  description = "The public address."
+  value       = module.edge.public_ip_id
+}
+
+output "fqdn" {
+  description = "Its name."
+  value       = module.edge.fqdn
+}
+
+output "scale_set_id" {
+  description = "The Envoys."
+  value       = azurerm_orchestrated_virtual_machine_scale_set.this.id
+}
+
+output "load_balancer_id" {
+  description = "The internal load balancer of the Envoys."
+  value       = azurerm_lb.this.id
+}
+
+output "routes_container" {
+  description = "Where the controller writes routes."
+  value       = "${azurerm_storage_account.routes.primary_blob_endpoint}routes"
+}

@@ -1,0 +1,38 @@
+output "public_ip_id" {
+  description = "The public address of the edge."
+  value       = local.gateway.public_ip_id
+}
+
+output "fqdn" {
+  description = "Its name."
+  value       = local.gateway.fqdn
+}
+
+output "endpoint" {
+  description = "Where private endpoints of this region go, and the zone of PostgreSQL."
+  value = {
+    subnet_id       = module.network.subnet_ids["endpoints"]
+    private_zone_id = module.network.private_zone_ids["postgres"]
+  }
+}
+
+output "routes_container" {
+  description = "Where the controller writes routes; null without an Envoy tier."
+  value       = one(module.envoy[*].routes_container)
+}
+
+output "fleets" {
+  description = "What Bleen is told of each service: scale sets, pools and addresses, by colour."
+  value = {
+    for name, service in module.service : name => {
+      scale_sets = service.scale_set_ids
+      pools      = service.backend_pool_ids
+      backends   = service.backends
+    }
+  }
+}
+
+output "vault_uri" {
+  description = "Where the secrets of this region are asked for."
+  value       = module.vault.uri
+}

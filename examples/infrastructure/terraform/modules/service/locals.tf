@@ -1,0 +1,3 @@
+locals {
+  tags = merge(var.context.tags, { service = var.name })
+}
