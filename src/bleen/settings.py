@@ -68,6 +68,8 @@ class Settings(Value, frozen=True):
     """The program of the embedded engine; empty: the packaged one."""
     prometheus_url: str = ""
     """The Prometheus that custom metrics ask; empty: none."""
+    database_owner_url: str = ""
+    """For a role that owns the tables, and migrates; empty: the role of ``database_url`` owns them."""
 
     @property
     def path(self) -> Path:
@@ -103,6 +105,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         engine=_engine_access(environ),
         engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
         prometheus_url=environ.get("BLEEN_PROMETHEUS_URL", ""),
+        database_owner_url=environ.get("BLEEN_DATABASE_OWNER_URL", ""),
     )
 
 

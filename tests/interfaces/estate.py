@@ -17,9 +17,11 @@ from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
+from bleen.providers.memory.log import MemoryLog, MemorySeal
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
 from bleen.settings import read_settings
+from bleen.workflows.notary import Notary
 from bleen.workflows.world import World
 from tests.interfaces.inline import InlineControl, ScriptedProber
 
@@ -43,6 +45,7 @@ class Estate:
         self.providers = Providers(
             control=self.control,
             ledger=self.ledger,
+            notary=Notary(self.ledger, MemoryLog(self.ledger), MemorySeal()),
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,

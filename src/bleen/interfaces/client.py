@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bleen.domain.audit import AuditReport, EntryProof, Growth
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
@@ -15,6 +16,7 @@ from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
     ActiveRollouts,
+    AuditPage,
     DryRun,
     Explanation,
     GoBackOrder,
@@ -104,6 +106,22 @@ class Client:
     def rollouts(self) -> ActiveRollouts:
         """Return every rollout under way, in every environment, warm times included."""
         return self._get("/v1/rollouts", ActiveRollouts)
+
+    def audit(self, *, service: str = "", environment: str = "", by: str = "", before: int = 0, limit: int = 100) -> AuditPage:
+        """Return entries of the ledger, newest first."""
+        return self._get("/v1/audit", AuditPage, service=service, environment=environment, by=by, before=before, limit=limit)
+
+    def verify(self) -> AuditReport:
+        """Return what an audit of the whole log finds; takes seconds for each 100,000 entries."""
+        return self._ask("GET", "/v1/audit/verification", AuditReport, timeout=_BUILDING)
+
+    def prove(self, sequence: int) -> EntryProof:
+        """Return the proof that an entry is in the log."""
+        return self._get(f"/v1/audit/proofs/{sequence}", EntryProof)
+
+    def grown(self, size: int) -> Growth:
+        """Return the proof that the log begins with its first ``size`` entries of before."""
+        return self._get("/v1/audit/growth", Growth, size=size)
 
     def images(self) -> ImageList:
         """Return every image, newest first."""

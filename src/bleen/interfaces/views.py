@@ -180,6 +180,32 @@ class RetryOrder(Value, frozen=True):
     by: str
 
 
+class AuditLine(View, frozen=True):
+    """One entry of the ledger, in words."""
+
+    sequence: int
+    at: datetime
+    environment: str
+    service: str
+    rollout: str
+    """Empty outside any."""
+    by: str
+    """Who asked; empty where nobody did."""
+    kind: str
+    what: str
+    why: str
+    event: Event
+    """The entry itself."""
+
+
+class AuditPage(View, frozen=True):
+    """Entries of the ledger, newest first."""
+
+    entries: tuple[AuditLine, ...]
+    next: int
+    """The `before` of the next page; 0 on the last one."""
+
+
 class ActiveRollout(View, frozen=True):
     """A service whose rollout is under way, its warm time included."""
 

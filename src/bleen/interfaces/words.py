@@ -243,6 +243,18 @@ def event_words(event: Event) -> str:
     assert_never(event)
 
 
+def event_why(event: Event) -> str:
+    """Return the reason of what happened, where it has one."""
+    match event:
+        case Decided(decision):
+            return decision.why
+        case Measured(assessment):
+            return assessment.verdict.why
+        case Settled(RolledBack(reason) | Failed(reason)):
+            return reason
+    return ""
+
+
 def assessment_words(assessment: Assessment) -> list[str]:
     """Return what the traffic has shown: a line for each metric, and the verdict in a sentence."""
     return [*map(reading_words, assessment.readings), *map(signals_words, assessment.signals), verdict_words(assessment)]

@@ -12,6 +12,7 @@ from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
 from bleen.ports import Fleets, Gateway, Images, Ledger
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
+from bleen.workflows.notary import Notary
 
 
 class Controls(Protocol):
@@ -46,6 +47,7 @@ class Providers:
 
     control: Controls
     ledger: Ledger
+    notary: Notary
     fleets: Fleets
     gateway: Gateway
     images: Images
