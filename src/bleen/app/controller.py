@@ -49,6 +49,7 @@ class Controller:
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
         self.ledger = _ledger(settings)
+        self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
@@ -73,7 +74,7 @@ class Controller:
             ledger=self.ledger,
             prober=GatewayProber(self._url_of),
             metrics=self.metrics,
-            notices=Hook(self.settings.notify),
+            notices=self.notices,
             regions=self.settings.regions,
         )
 
@@ -83,6 +84,7 @@ class Controller:
             control=Control(self.client, self.queue, self._trouble),
             ledger=self.ledger,
             notary=self.notary,
+            notices=self.notices,
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
@@ -91,6 +93,8 @@ class Controller:
             environment=self.settings.environment,
             regions=self.settings.regions,
             gateway_port=self.settings.ports.gateway,
+            four_eyes=frozenset(self.settings.four_eyes),
+            hosts=self.settings.hosts,
             trouble=self._trouble,
         )
 

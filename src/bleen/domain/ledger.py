@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from bleen.domain.access import Token
 from bleen.domain.check import CheckResult
 from bleen.domain.codec import Tagged, Value, decode, digest_of, encode, plain
 from bleen.domain.command import Command
@@ -80,7 +81,42 @@ class HostsChanged(Tagged, frozen=True):
     after: tuple[str, ...]
 
 
-Event = ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Measured | Settled | Finished | Scaled | HostsChanged
+class TokenMade(Tagged, frozen=True):
+    """A token was made. Its secret is not here."""
+
+    token: Token
+
+
+class TokenRevoked(Tagged, frozen=True):
+    """A token counts no longer."""
+
+    id: str
+    name: str
+
+
+class GlassBroken(Tagged, frozen=True):
+    """In an emergency, somebody did what wanted somebody else's approval."""
+
+    act: str
+    """What was done: ``deploy``, ``promote``."""
+    reason: str
+
+
+Event = (
+    ReleaseMade
+    | RolloutStarted
+    | Decided
+    | Commanded
+    | Checked
+    | Measured
+    | Settled
+    | Finished
+    | Scaled
+    | HostsChanged
+    | TokenMade
+    | TokenRevoked
+    | GlassBroken
+)
 
 
 class Draft(Value, frozen=True):

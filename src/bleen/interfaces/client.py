@@ -23,12 +23,15 @@ from bleen.interfaces.views import (
     HistoryView,
     ImageList,
     ImageView,
+    NewToken,
     PlatformView,
     RetryOrder,
     RollbackResult,
     ScaleOrder,
     ServiceList,
     ServiceView,
+    TokenList,
+    TokenOrder,
 )
 from bleen.providers.transport import httpx
 from bleen.workflows.messages import DeployRequest, DeployResult, ScaleResult
@@ -79,17 +82,18 @@ class Client:
         """Return why the last rollout of ``service`` went as it did."""
         return self._get(f"/v1/services/{service}/explanation", Explanation, environment=environment)
 
-    def deploy(self, request: DeployRequest) -> DeployResult:
+    def deploy(self, request: DeployRequest, *, break_glass: str = "") -> DeployResult:
         """Make a release and roll it out; returns when it is on its way, which takes as long as its image."""
-        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING)
+        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING, break_glass=break_glass)
 
     def dry_run(self, request: DeployRequest) -> DryRun:
         """Return what `deploy` would do."""
         return self._post("/v1/dry-runs", request, DryRun, timeout=_BUILDING)
 
-    def command(self, environment: str, service: str, command: Command) -> Rollout:
+    def command(self, environment: str, service: str, command: Command, *, break_glass: str = "") -> Rollout:
         """Tell the rollout under way something."""
-        return self._post(f"/v1/services/{service}/commands", command, Rollout, environment=environment)
+        path = f"/v1/services/{service}/commands"
+        return self._post(path, command, Rollout, environment=environment, break_glass=break_glass)
 
     def rollback(self, environment: str, service: str, order: GoBackOrder) -> RollbackResult:
         """Go back."""
@@ -122,6 +126,18 @@ class Client:
     def grown(self, size: int) -> Growth:
         """Return the proof that the log begins with its first ``size`` entries of before."""
         return self._get("/v1/audit/growth", Growth, size=size)
+
+    def make_token(self, order: TokenOrder) -> NewToken:
+        """Make a token; its secret is told this once."""
+        return self._post("/v1/tokens", order, NewToken)
+
+    def tokens(self) -> TokenList:
+        """Return every token that the asker may see, newest first."""
+        return self._get("/v1/tokens", TokenList)
+
+    def revoke_token(self, token: str, by: str) -> None:
+        """Let a token count no longer."""
+        self._ask("DELETE", f"/v1/tokens/{token}", None, params=_query(by=by))
 
     def images(self) -> ImageList:
         """Return every image, newest first."""
@@ -161,7 +177,7 @@ class Client:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
-        content: T = _read(answer.content, kind)
+        content: T = _read(answer.content or b"null", kind)
         return content
 
     def _silent(self, error: httpx.TransportError) -> Unreachable:

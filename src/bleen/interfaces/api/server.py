@@ -5,6 +5,7 @@ from typing import Any
 
 import uvicorn
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -13,18 +14,26 @@ from litestar.openapi.spec import Components, SecurityScheme
 from bleen import __version__
 from bleen.domain.duration import Duration
 from bleen.domain.errors import PortTaken
-from bleen.interfaces.api import audit, deployments, parts, services
+from bleen.interfaces.api import audit, deployments, parts, services, tokens
 from bleen.interfaces.api.faults import FAULTS
-from bleen.interfaces.api.guard import Guard
+from bleen.interfaces.api.guard import Guard, asker, authorise
+from bleen.interfaces.api.keyring import Keyring
 from bleen.interfaces.api.providers import Providers
 
 
 def build_api(providers: Providers, token: str) -> Litestar:
     """Return the API over ``providers``; everything but ``/healthz`` and ``/readyz`` wants ``token``."""
+    keyring = Keyring(providers.ledger, token, providers.clock)
     return Litestar(
-        route_handlers=[*parts.ROUTES, *services.ROUTES, *deployments.ROUTES, *audit.ROUTES],
-        dependencies={"providers": Provide(lambda: providers, sync_to_thread=False)},
-        middleware=[Guard(token)],
+        route_handlers=[*parts.ROUTES, *services.ROUTES, *deployments.ROUTES, *audit.ROUTES, *tokens.ROUTES],
+        dependencies={
+            "providers": Provide(lambda: providers, sync_to_thread=False),
+            "keyring": Provide(lambda: keyring, sync_to_thread=False),
+            "asker": Provide(asker, sync_to_thread=False),
+        },
+        middleware=[Guard(keyring, providers.hosts)],
+        guards=[authorise],
+        state=State({"environment": providers.environment}),
         exception_handlers=FAULTS,
         type_encoders={Duration: str},
         type_decoders=[(_is_duration, _duration)],
