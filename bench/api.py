@@ -45,12 +45,12 @@ def run() -> Report:
     """Measure, in a few minutes; most of it writes the ledgers."""
     report = Report("api")
     with postgres() as url:
-        fill(url, SMALL)
-        _reads(report, url)
-        asyncio.run(_appends(report, url))
-    with postgres() as url:
         report.rows.append(Row(f"migration of {LARGE:,} entries of before the log", fill(url, LARGE), "s"))
         asyncio.run(_audit(report, url))
+    with postgres() as url:
+        fill(url, SMALL)
+        asyncio.run(_appends(report, url))
+        _reads(report, url)
     return report
 
 
@@ -81,7 +81,7 @@ async def _ask(port: int) -> list[tuple[str, float]]:
 
         async def one(number: int, due: float) -> None:
             path = PATHS[number % len(PATHS)]
-            answer = await client.get(path.format(n=number % 200, m=number * 17 % SMALL + 1))
+            answer = await _get(client, path.format(n=number % 200, m=number * 17 % SMALL + 1))
             assert answer.status_code == 200, answer.text
             took.append((path, time.perf_counter() - due))
 
@@ -92,6 +92,14 @@ async def _ask(port: int) -> list[tuple[str, float]]:
                 await asyncio.sleep(max(due - time.perf_counter(), 0))
                 tasks.create_task(one(number, due))
     return took
+
+
+async def _get(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """Ask; again where an idle connection was closed just then: its time counts on."""
+    try:
+        return await client.get(path)
+    except httpx.ReadError:
+        return await client.get(path)
 
 
 async def _until_ready(client: httpx.AsyncClient) -> None:

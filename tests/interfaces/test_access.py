@@ -73,7 +73,10 @@ def ask(estate: Estate, method: str, path: str, secret: str = "") -> httpx.Respo
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {secret}"} if secret else {})
     content = encode(BODIES[path]) if path in BODIES else None
     query = {"size": 0} if path.endswith("growth") else {}
-    return HTTP.request(method, estate.address + url(path), params=query, headers=headers, content=content)
+    with HTTP.stream(method, estate.address + url(path), params=query, headers=headers, content=content) as answer:
+        if not path.endswith("events") or answer.is_error:  # a stream has no end
+            answer.read()
+        return answer
 
 
 Maker = Callable[..., str]

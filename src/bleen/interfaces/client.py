@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import msgspec
 
@@ -165,20 +166,27 @@ class Client:
         return view
 
     def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", "idempotency-key": str(uuid4())}
         options = {"params": _query(**query), "content": encode(body), "headers": headers, "timeout": timeout}
         result: T = self._ask("POST", path, kind, **options)
         return result
 
     def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
         try:
-            answer = self._http.request(method, path, **options)
+            answer = self._request(method, path, **options)
         except httpx.TransportError as error:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
         content: T = _read(answer.content or b"null", kind)
         return content
+
+    def _request(self, method: str, path: str, **options: Any) -> "httpx.Response":
+        """Ask; once more where the connection broke before the answer: a write has a key, and is done once."""
+        try:
+            return self._http.request(method, path, **options)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            return self._http.request(method, path, **options)
 
     def _silent(self, error: httpx.TransportError) -> Unreachable:
         why = str(error) or type(error).__name__

@@ -36,7 +36,7 @@ async def list_entries(
     )
     entries = await providers.ledger.read(query)
     full = len(entries) == limit
-    return AuditPage(entries=tuple(map(_line, entries)), next=entries[-1].sequence if full else 0)
+    return AuditPage(entries=tuple(map(line_of, entries)), next=entries[-1].sequence if full else 0)
 
 
 @get("/v1/audit/verification", opt=SOMEWHERE)
@@ -59,7 +59,8 @@ async def show_growth(providers: Here, size: Annotated[int, QueryParameter(ge=0)
     return await providers.notary.grown(size)
 
 
-def _line(entry: Entry) -> AuditLine:
+def line_of(entry: Entry) -> AuditLine:
+    """Return ``entry`` in words."""
     return AuditLine(
         sequence=entry.sequence,
         at=entry.at,
