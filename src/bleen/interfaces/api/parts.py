@@ -13,13 +13,13 @@ from bleen.interfaces.views import ImageList, ImageView, PlatformView
 ANYWHERE = {"needs": Role.VIEWER, "within": "any"}
 
 
-@get("/healthz", media_type="text/plain", sync_to_thread=False)
+@get("/healthz", media_type="text/plain", security=[{}], sync_to_thread=False)
 def healthz() -> str:
     """``ok`` while the process lives. Needs no token."""
     return "ok"
 
 
-@get("/readyz", media_type="text/plain")
+@get("/readyz", media_type="text/plain", security=[{}])
 async def readyz(providers: Here) -> str:
     """``ready`` when the ledger and the engine answer; 503 says which one does not. Needs no token."""
     await asyncio.gather(providers.ledger.read(Query(limit=1)), providers.control.active())

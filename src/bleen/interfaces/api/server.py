@@ -8,7 +8,6 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 
@@ -23,6 +22,7 @@ from bleen.interfaces.api.guard import Guard, asker, authorise
 from bleen.interfaces.api.keyring import Keyring
 from bleen.interfaces.api.once import LARGEST, Once
 from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.api.schema import Description
 
 ROUTES = tuple(route for room in (parts, services, deployments, audit, tokens, events) for route in room.ROUTES)
 METRICS = PrometheusConfig(app_name="bleen", prefix="bleen", group_path=True, exclude=["/healthz", "/readyz"])
@@ -88,7 +88,7 @@ def _openapi() -> OpenAPIConfig:
         version=__version__,
         components=[Components(security_schemes={"token": bearer})],
         security=[{"token": []}],
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        render_plugins=[Description("/openapi.json", ROUTES)],
         path="/schema",
     )
 
