@@ -107,6 +107,11 @@ class Estate:
         self.providers = replace(self.providers, four_eyes=frozenset(environments))
         self.api = build_api(self.providers, TOKEN)
 
+    def name(self, *hosts: str) -> None:
+        """Answer to ``hosts`` too. Before it is up."""
+        self.providers = replace(self.providers, hosts=hosts)
+        self.api = build_api(self.providers, TOKEN)
+
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         """Do something in the loop of the platform."""
         assert self._loop is not None

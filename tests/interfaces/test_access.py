@@ -25,7 +25,7 @@ from bleen.interfaces.problem import MEDIA_TYPE
 from bleen.interfaces.views import TokenOrder
 from bleen.providers.memory.ledger import MemoryLedger
 from tests.interfaces.conftest import Bleen
-from tests.interfaces.estate import Estate
+from tests.interfaces.estate import TOKEN, Estate
 from tests.interfaces.test_api import request, settled, until
 
 BODIES: dict[str, object] = {
@@ -216,6 +216,15 @@ def test_a_promotion_takes_an_approver(client: Client, make: Maker, holder: Call
         holder(make(dev="deployer")).command("dev", "hello", Advance("x"))
     holder(make(dev="approver")).command("dev", "hello", Advance("x"))
     until(client, settled)
+
+
+def test_a_proxy_may_stand_before_it(idle: Estate) -> None:
+    """Under the name that the settings give, and no other."""
+    idle.name("bleen.example.org")
+    idle.up()
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    for host, status in (("bleen.example.org", 200), ("BLEEN.example.org:443", 200), ("evil.example.org", 403)):
+        assert HTTP.get(f"{idle.address}/v1/images", headers=headers | {"host": host}).status_code == status
 
 
 # ---- four eyes ----
