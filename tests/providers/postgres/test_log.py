@@ -92,6 +92,14 @@ async def test_the_application_can_change_nothing(ledger: PostgresLedger, app_ur
     assert list(await ledger.read(Query())) == [entry]
 
 
+async def test_a_lost_password_of_the_application_is_made_anew(ledger: PostgresLedger, database_url: str, app_url: str) -> None:
+    """The owner of an embedded server gives its role the password of the new file."""
+    entry = await ledger.append(a_draft("k"))
+    again = PostgresLedger(app_url.replace(":secret@", ":another@"), owner_url=database_url)
+    assert list(await again.read(Query())) == [entry]
+    await again.close()
+
+
 # ---- old databases ----
 
 

@@ -71,8 +71,16 @@ async def admit(connection: Connection, user: str, password: str) -> None:
         if known is None:
             make = sql.SQL("create role {} login nosuperuser nocreatedb nocreaterole password {}")
             await connection.execute(make.format(role, sql.Literal(password)))
+        elif await _is_superuser(connection):  # the embedded server's: a password file that was lost is made anew
+            change = sql.SQL("alter role {} password {}")
+            await connection.execute(change.format(role, sql.Literal(password)))
         for right in RIGHTS:
             await connection.execute(sql.SQL(right).format(role))
+
+
+async def _is_superuser(connection: Connection) -> bool:
+    row = await (await connection.execute("select rolsuper from pg_roles where rolname = current_user")).fetchone()
+    return row == (True,)
 
 
 async def _missing(connection: Connection, migrations: Sequence[Migration]) -> list[Migration]:
