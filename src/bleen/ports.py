@@ -4,16 +4,19 @@ Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it 
 twice is doing it once) and is paired with one that observes.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from bleen.domain.audit import Stretch
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.ledger import Draft, Entry, Query
+from bleen.domain.merkle import Node
+from bleen.domain.note import Checkpoint, Verifier
 from bleen.domain.notice import Notice
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
@@ -128,6 +131,48 @@ class Ledger(Protocol):
 
     async def releases(self, service: str) -> Sequence[Release]:
         """Return the releases of ``service``, newest first."""
+
+
+class Log(Protocol):
+    """The Merkle log over the ledger: an append to the ledger writes its leaf too, or nothing."""
+
+    async def size(self) -> int:
+        """Return the number of leaves."""
+
+    async def content(self, sequence: int) -> tuple[int, bytes]:
+        """Return the leaf of an entry, and the content that it is the hash of; NotFound."""
+
+    async def nodes(self, wanted: Collection[Node]) -> Mapping[Node, bytes]:
+        """Return the hashes of ``wanted``; those that are not complete yet are left out."""
+
+    def walk(self) -> AsyncIterator[Stretch]:
+        """Yield all of the log as it is at the beginning, whatever was done to it; the last stretch may have no leaves."""
+
+    async def seal(self, checkpoint: Checkpoint, note: str) -> None:
+        """Keep a signed checkpoint; the first of a size stays."""
+
+    async def notes(self) -> Sequence[str]:
+        """Return every signed checkpoint, the smallest first."""
+
+
+class Seal(Protocol):
+    """Signs checkpoints, and remembers the last one where whoever can write to the database cannot."""
+
+    @property
+    def verifier(self) -> Verifier:
+        """The public half of the key."""
+
+    def sign(self, text: bytes) -> bytes:
+        """Return a signature."""
+
+    def verify(self, public: bytes, signature: bytes, text: bytes) -> bool:
+        """Return whether ``signature`` is of ``text``, by the key ``public``."""
+
+    def last(self) -> str:
+        """Return the last checkpoint that was kept; empty where none was."""
+
+    def keep(self, note: str) -> None:
+        """Remember ``note`` in place of the one before, durably."""
 
 
 class Metrics(Protocol):

@@ -68,6 +68,12 @@ class Settings(Value, frozen=True):
     """The program of the embedded engine; empty: the packaged one."""
     prometheus_url: str = ""
     """The Prometheus that custom metrics ask; empty: none."""
+    database_owner_url: str = ""
+    """For a role that owns the tables, and migrates; empty: the role of ``database_url`` owns them."""
+    four_eyes: tuple[str, ...] = ()
+    """Environments where nobody approves what they deployed themselves."""
+    hosts: tuple[str, ...] = ()
+    """Names under which the API is asked, beside those of this machine: of a proxy before it."""
 
     @property
     def path(self) -> Path:
@@ -103,6 +109,9 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         engine=_engine_access(environ),
         engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
         prometheus_url=environ.get("BLEEN_PROMETHEUS_URL", ""),
+        database_owner_url=environ.get("BLEEN_DATABASE_OWNER_URL", ""),
+        four_eyes=_names(environ, "BLEEN_FOUR_EYES"),
+        hosts=_names(environ, "BLEEN_API_HOSTS"),
     )
 
 
@@ -116,6 +125,10 @@ def _engine_access(environ: Mapping[str, str]) -> EngineAccess:
         key=environ.get("BLEEN_ENGINE_TLS_KEY", ""),
         api_key=environ.get("BLEEN_ENGINE_API_KEY", ""),
     )
+
+
+def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in environ.get(name, "").split(",") if part.strip())
 
 
 def _command(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

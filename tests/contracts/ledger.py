@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bleen.domain.access import Role, Token
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.codec import encode
 from bleen.domain.command import Pause
@@ -18,6 +19,7 @@ from bleen.domain.ledger import (
     Draft,
     Event,
     Finished,
+    GlassBroken,
     HostsChanged,
     Measured,
     Query,
@@ -25,6 +27,8 @@ from bleen.domain.ledger import (
     RolloutStarted,
     Scaled,
     Settled,
+    TokenMade,
+    TokenRevoked,
     kind_of,
 )
 from bleen.domain.release import Release, Runtime, SecretRef, config_digest
@@ -122,6 +126,9 @@ def sample_events() -> tuple[Event, ...]:
         Scaled(release=2, size=3),
         HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
         Measured(assessment()),
+        TokenMade(Token("t1", "ada", "sha256:0", {"dev": Role.DEPLOYER}, NOON, NOON, "eve")),
+        TokenRevoked("t1", "ada"),
+        GlassBroken("promote", "the shop is down"),
     )
 
 

@@ -31,6 +31,8 @@ PROMISED = [
     "logs",
     "instances",
     "scale",
+    "audit",
+    "audit verify",
 ]
 
 

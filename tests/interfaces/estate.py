@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +18,11 @@ from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
+from bleen.providers.memory.log import MemoryLog, MemorySeal
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
 from bleen.settings import read_settings
+from bleen.workflows.notary import Notary
 from bleen.workflows.world import World
 from tests.interfaces.inline import InlineControl, ScriptedProber
 
@@ -38,11 +41,14 @@ class Estate:
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
         prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
+        self.notices = notices
         world = World(self.images, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,
             ledger=self.ledger,
+            notices=notices,
+            notary=Notary(self.ledger, MemoryLog(self.ledger), MemorySeal()),
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
@@ -95,6 +101,16 @@ class Estate:
         return Server(self.address, TOKEN)
 
     # ---- for tests ----
+
+    def watch(self, *environments: str) -> None:
+        """Let nobody approve in ``environments`` what they deployed themselves. Before it is up."""
+        self.providers = replace(self.providers, four_eyes=frozenset(environments))
+        self.api = build_api(self.providers, TOKEN)
+
+    def name(self, *hosts: str) -> None:
+        """Answer to ``hosts`` too. Before it is up."""
+        self.providers = replace(self.providers, hosts=hosts)
+        self.api = build_api(self.providers, TOKEN)
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         """Do something in the loop of the platform."""

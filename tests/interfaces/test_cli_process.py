@@ -14,7 +14,9 @@ from termios import TIOCSWINSZ
 
 import pytest
 
+from bleen.domain.access import Role
 from bleen.interfaces.client import Client
+from bleen.interfaces.views import TokenOrder
 from tests.interfaces.conftest import Bleen, write_service
 from tests.interfaces.estate import TOKEN, Estate
 
@@ -162,3 +164,20 @@ def read_until(screen: int, words: str) -> str:
         assert time.monotonic() < deadline, seen
         seen += os.read(screen, 4096).decode(errors="replace")
     return seen
+
+
+def test_the_command_needs_an_address_and_a_token_and_nothing_else(estate: Estate, tmp_path: Path) -> None:
+    """The installed command, from an empty folder, with no home, on a server elsewhere; it leaves nothing behind."""
+    with Client(estate.server()) as client:
+        made = client.make_token(TokenOrder("ada", {"dev": Role.VIEWER}, "tester"))
+    environ = {"PATH": os.environ["PATH"], "BLEEN_SERVER": estate.address, "BLEEN_TOKEN": made.secret, "HOME": str(tmp_path)}
+    bleen = str(Path(sys.executable).with_name("bleen"))
+
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([bleen, *words], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    listed = typed("audit", "--env", "dev", "--json")
+    assert (listed.returncode, json.loads(listed.stdout)["entries"]) == (0, [])
+    refused = typed("token", "list")
+    assert (refused.returncode, "ada may not do that" in refused.stderr) == (3, True)
+    assert list(tmp_path.iterdir()) == []

@@ -22,12 +22,15 @@ from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
-from bleen.providers.postgres.embedded import database_url
+from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
+from bleen.providers.postgres.log import PostgresLog
 from bleen.providers.prober import GatewayProber
+from bleen.providers.signing import FileSeal
 from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
+from bleen.workflows.notary import Notary
 from bleen.workflows.worker import run_worker
 from bleen.workflows.world import World
 
@@ -45,7 +48,10 @@ class Controller:
         self.client = client
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
-        self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
+        self.ledger = _ledger(settings)
+        self.notices = Hook(settings.notify)
+        self.seal = FileSeal(settings.path / "audit", settings.environment)
+        self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
         self.metrics = CustomMetrics(
             EnvoyMetrics(places(settings, settings.ports.gateway)),
@@ -68,7 +74,7 @@ class Controller:
             ledger=self.ledger,
             prober=GatewayProber(self._url_of),
             metrics=self.metrics,
-            notices=Hook(self.settings.notify),
+            notices=self.notices,
             regions=self.settings.regions,
         )
 
@@ -77,6 +83,8 @@ class Controller:
         return Providers(
             control=Control(self.client, self.queue, self._trouble),
             ledger=self.ledger,
+            notary=self.notary,
+            notices=self.notices,
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
@@ -85,6 +93,8 @@ class Controller:
             environment=self.settings.environment,
             regions=self.settings.regions,
             gateway_port=self.settings.ports.gateway,
+            four_eyes=frozenset(self.settings.four_eyes),
+            hosts=self.settings.hosts,
             trouble=self._trouble,
         )
 
@@ -94,9 +104,11 @@ class Controller:
         api = build_api(self.providers(), read_token(self.settings))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
+            sealing = tasks.create_task(self.notary.run())
             try:
                 await serve(api, self.settings.ports.api)
             finally:
+                sealing.cancel()
                 stop.set()
 
     def _url_of(self, service: str) -> str:
@@ -123,6 +135,13 @@ class Controller:
                 for p in await self.fleets.parts()
             ),
         )
+
+
+def _ledger(settings: Settings) -> PostgresLedger:
+    if settings.database_url:
+        return PostgresLedger(settings.database_url, owner_url=settings.database_owner_url)
+    server = database_of(settings)
+    return PostgresLedger(app_url(server), owner_url=database_url(server))
 
 
 async def _main(settings: Settings) -> None:

@@ -51,7 +51,7 @@ def plain(value: object) -> Any:
 
 def schema(kind: type) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of ``kind``."""
-    return msgspec.json.schema(kind, schema_hook=_describe)
+    return msgspec.json.schema(kind, schema_hook=describe)
 
 
 def digest_of(value: object) -> str:
@@ -74,7 +74,8 @@ def _restore(kind: type, value: object) -> object:
     raise NotImplementedError(f"{kind.__name__} has no JSON form")
 
 
-def _describe(kind: type) -> dict[str, Any]:
+def describe(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema of a custom type, for msgspec."""
     if kind is Duration:
         return {"type": "string", "pattern": PATTERN, "examples": ["30s", "10m", "1h30m"]}
     raise NotImplementedError(f"{kind.__name__} has no JSON Schema")

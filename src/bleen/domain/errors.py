@@ -8,6 +8,7 @@ BleenError
 ├── Permanent            trying again cannot help
 │   ├── InvalidInput     a file, an option or a request is wrong
 │   ├── NotFound         there is no such thing
+│   ├── Forbidden        whoever asks may not
 │   ├── BuildFailed      an image could not be built from its source
 │   ├── ImageRejected    an image is not what its digest says (law 6)
 │   ├── StartFailed      an instance could not even be started
@@ -74,6 +75,10 @@ class InvalidInput(Permanent):
 
 class NotFound(Permanent):
     """There is no such thing."""
+
+
+class Forbidden(Permanent):
+    """Whoever asks may not."""
 
 
 class BuildFailed(Permanent):

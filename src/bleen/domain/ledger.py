@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from bleen.domain.access import Token
 from bleen.domain.check import CheckResult
 from bleen.domain.codec import Tagged, Value, decode, digest_of, encode, plain
 from bleen.domain.command import Command
@@ -80,7 +81,42 @@ class HostsChanged(Tagged, frozen=True):
     after: tuple[str, ...]
 
 
-Event = ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Measured | Settled | Finished | Scaled | HostsChanged
+class TokenMade(Tagged, frozen=True):
+    """A token was made. Its secret is not here."""
+
+    token: Token
+
+
+class TokenRevoked(Tagged, frozen=True):
+    """A token counts no longer."""
+
+    id: str
+    name: str
+
+
+class GlassBroken(Tagged, frozen=True):
+    """In an emergency, somebody did what wanted somebody else's approval."""
+
+    act: str
+    """What was done: ``deploy``, ``promote``."""
+    reason: str
+
+
+Event = (
+    ReleaseMade
+    | RolloutStarted
+    | Decided
+    | Commanded
+    | Checked
+    | Measured
+    | Settled
+    | Finished
+    | Scaled
+    | HostsChanged
+    | TokenMade
+    | TokenRevoked
+    | GlassBroken
+)
 
 
 class Draft(Value, frozen=True):
@@ -117,11 +153,13 @@ class Query(Value, frozen=True):
     kinds: tuple[str, ...] = ()
     """Tags of events, such as ``settled``."""
     after: int = 0
-    """Only entries with a larger sequence. Of one service, none that comes later is missed; of several, one with a
-    smaller sequence can still become visible while its append is under way."""
+    """Only entries with a larger sequence: none that comes later is missed."""
     limit: int = 1000
     newest: bool = False
     """True: the newest ``limit`` entries, newest first."""
+    by: str = ""
+    before: int = 0
+    """Only entries with a smaller sequence; 0 means any."""
 
 
 KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Event))
@@ -172,7 +210,7 @@ def check_query(query: Query) -> None:
         raise InvalidInput(f"there are no entries of the kind {', '.join(unknown)}", next=f"kinds: {', '.join(sorted(KINDS))}")
     if query.limit < 0:
         raise InvalidInput(f"the limit of a query is {query.limit}", next="write 0 or more")
-    check_names(service=query.service, environment=query.environment, rollout=query.rollout)
+    check_names(service=query.service, environment=query.environment, rollout=query.rollout, by=query.by)
 
 
 def check_names(**names: str) -> None:

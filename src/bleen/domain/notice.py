@@ -12,7 +12,7 @@ class Notice(Value, frozen=True):
     """One thing to hear of."""
 
     kind: str
-    """``question``, ``held`` or ``rolled-back``."""
+    """``question``, ``held``, ``rolled-back`` or ``glass-broken``."""
     environment: str
     service: str
     rollout: str

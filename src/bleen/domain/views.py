@@ -18,12 +18,15 @@ from bleen.domain.ledger import (
     Entry,
     Event,
     Finished,
+    GlassBroken,
     HostsChanged,
     Measured,
     ReleaseMade,
     RolloutStarted,
     Scaled,
     Settled,
+    TokenMade,
+    TokenRevoked,
 )
 from bleen.domain.rollout import Aborted, Failed, Observation, Outcome, Promoted, ReleaseRef, RolledBack, Superseded
 from bleen.domain.traffic import Baseline, Colour, Split, place
@@ -176,7 +179,7 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
-        case ReleaseMade() | Scaled() | HostsChanged():
+        case ReleaseMade() | Scaled() | HostsChanged() | TokenMade() | TokenRevoked() | GlassBroken():
             return
         case _:
             assert_never(entry.event)

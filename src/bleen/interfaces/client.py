@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import msgspec
 
+from bleen.domain.audit import AuditReport, EntryProof, Growth
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
@@ -15,18 +17,22 @@ from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
     ActiveRollouts,
+    AuditPage,
     DryRun,
     Explanation,
     GoBackOrder,
     HistoryView,
     ImageList,
     ImageView,
+    NewToken,
     PlatformView,
     RetryOrder,
     RollbackResult,
     ScaleOrder,
     ServiceList,
     ServiceView,
+    TokenList,
+    TokenOrder,
 )
 from bleen.providers.transport import httpx
 from bleen.workflows.messages import DeployRequest, DeployResult, ScaleResult
@@ -77,17 +83,18 @@ class Client:
         """Return why the last rollout of ``service`` went as it did."""
         return self._get(f"/v1/services/{service}/explanation", Explanation, environment=environment)
 
-    def deploy(self, request: DeployRequest) -> DeployResult:
+    def deploy(self, request: DeployRequest, *, break_glass: str = "") -> DeployResult:
         """Make a release and roll it out; returns when it is on its way, which takes as long as its image."""
-        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING)
+        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING, break_glass=break_glass)
 
     def dry_run(self, request: DeployRequest) -> DryRun:
         """Return what `deploy` would do."""
         return self._post("/v1/dry-runs", request, DryRun, timeout=_BUILDING)
 
-    def command(self, environment: str, service: str, command: Command) -> Rollout:
+    def command(self, environment: str, service: str, command: Command, *, break_glass: str = "") -> Rollout:
         """Tell the rollout under way something."""
-        return self._post(f"/v1/services/{service}/commands", command, Rollout, environment=environment)
+        path = f"/v1/services/{service}/commands"
+        return self._post(path, command, Rollout, environment=environment, break_glass=break_glass)
 
     def rollback(self, environment: str, service: str, order: GoBackOrder) -> RollbackResult:
         """Go back."""
@@ -104,6 +111,34 @@ class Client:
     def rollouts(self) -> ActiveRollouts:
         """Return every rollout under way, in every environment, warm times included."""
         return self._get("/v1/rollouts", ActiveRollouts)
+
+    def audit(self, *, service: str = "", environment: str = "", by: str = "", before: int = 0, limit: int = 100) -> AuditPage:
+        """Return entries of the ledger, newest first."""
+        return self._get("/v1/audit", AuditPage, service=service, environment=environment, by=by, before=before, limit=limit)
+
+    def verify(self) -> AuditReport:
+        """Return what an audit of the whole log finds; takes seconds for each 100,000 entries."""
+        return self._ask("GET", "/v1/audit/verification", AuditReport, timeout=_BUILDING)
+
+    def prove(self, sequence: int) -> EntryProof:
+        """Return the proof that an entry is in the log."""
+        return self._get(f"/v1/audit/proofs/{sequence}", EntryProof)
+
+    def grown(self, size: int) -> Growth:
+        """Return the proof that the log begins with its first ``size`` entries of before."""
+        return self._get("/v1/audit/growth", Growth, size=size)
+
+    def make_token(self, order: TokenOrder) -> NewToken:
+        """Make a token; its secret is told this once."""
+        return self._post("/v1/tokens", order, NewToken)
+
+    def tokens(self) -> TokenList:
+        """Return every token that the asker may see, newest first."""
+        return self._get("/v1/tokens", TokenList)
+
+    def revoke_token(self, token: str, by: str) -> None:
+        """Let a token count no longer."""
+        self._ask("DELETE", f"/v1/tokens/{token}", None, params=_query(by=by))
 
     def images(self) -> ImageList:
         """Return every image, newest first."""
@@ -131,20 +166,27 @@ class Client:
         return view
 
     def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", "idempotency-key": str(uuid4())}
         options = {"params": _query(**query), "content": encode(body), "headers": headers, "timeout": timeout}
         result: T = self._ask("POST", path, kind, **options)
         return result
 
     def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
         try:
-            answer = self._http.request(method, path, **options)
+            answer = self._request(method, path, **options)
         except httpx.TransportError as error:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
-        content: T = _read(answer.content, kind)
+        content: T = _read(answer.content or b"null", kind)
         return content
+
+    def _request(self, method: str, path: str, **options: Any) -> "httpx.Response":
+        """Ask; once more where the connection broke before the answer: a write has a key, and is done once."""
+        try:
+            return self._http.request(method, path, **options)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            return self._http.request(method, path, **options)
 
     def _silent(self, error: httpx.TransportError) -> Unreachable:
         why = str(error) or type(error).__name__

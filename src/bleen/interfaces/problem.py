@@ -34,6 +34,7 @@ _RANKS: dict[type[BleenError], tuple[int, int]] = {
     errors.StorageFull: (507, 3),
     errors.InvalidInput: (400, 2),
     errors.NotFound: (404, 2),
+    errors.Forbidden: (403, 3),
     errors.BuildFailed: (422, 2),
     errors.ImageRejected: (422, 3),
     errors.StartFailed: (500, 3),

@@ -5,8 +5,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from bleen.domain.codec import Tagged, Value
+from bleen.domain.access import Role, Where, Who
+from bleen.domain.codec import Tagged, Value, lasting
 from bleen.domain.decision import Decision
+from bleen.domain.duration import Duration
 from bleen.domain.fleet import Fleet
 from bleen.domain.image import File, Image
 from bleen.domain.ledger import Event
@@ -178,6 +180,68 @@ class RetryOrder(Value, frozen=True):
     """Roll the release of the last rollout out again, which did not make it."""
 
     by: str
+
+
+class AuditLine(View, frozen=True):
+    """One entry of the ledger, in words."""
+
+    sequence: int
+    at: datetime
+    environment: str
+    service: str
+    rollout: str
+    """Empty outside any."""
+    by: str
+    """Who asked; empty where nobody did."""
+    kind: str
+    what: str
+    why: str
+    event: Event
+    """The entry itself."""
+
+
+class AuditPage(View, frozen=True):
+    """Entries of the ledger, newest first."""
+
+    entries: tuple[AuditLine, ...]
+    next: int
+    """The `before` of the next page; 0 on the last one."""
+
+
+class TokenOrder(Value, frozen=True):
+    """Make a token."""
+
+    name: Who
+    grants: dict[Where, Role]
+    by: str
+    lasts: Duration = lasting("90d")
+
+
+class TokenView(View, frozen=True):
+    """A token, without its secret and its digest."""
+
+    id: str
+    name: str
+    grants: dict[str, Role]
+    made: datetime
+    expires: datetime
+    by: str
+    state: str
+    """``valid``, ``expired`` or ``revoked``."""
+
+
+class NewToken(View, frozen=True):
+    """A token that was just made."""
+
+    token: TokenView
+    secret: str
+    """Told this once; nobody can read it again."""
+
+
+class TokenList(View, frozen=True):
+    """Tokens, newest first."""
+
+    tokens: tuple[TokenView, ...]
 
 
 class ActiveRollout(View, frozen=True):

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from bleen.domain.access import grants_words
 from bleen.domain.check import CheckTime, title
 from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Rename, Resume, Scale, Supersede
 from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
@@ -13,12 +14,15 @@ from bleen.domain.ledger import (
     Decided,
     Event,
     Finished,
+    GlassBroken,
     HostsChanged,
     Measured,
     ReleaseMade,
     RolloutStarted,
     Scaled,
     Settled,
+    TokenMade,
+    TokenRevoked,
 )
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.signals import Golden
@@ -239,11 +243,29 @@ def event_words(event: Event) -> str:
             return f"made {release.name}"
         case Measured(assessment):
             return f"measured {counted(assessment.requests, 'request')} beside {assessment.compared:,}"
+        case TokenMade(token):
+            return f"made the token {token.id} of {token.name}: {grants_words(token.grants)}, until {token.expires:%Y-%m-%d}"
+        case TokenRevoked(id, name):
+            return f"revoked the token {id} of {name}"
+        case GlassBroken(act, reason):
+            return f"broke the glass to {act}: {reason}"
         case HostsChanged(_, after):
             return f"answers to {', '.join(after)}"
         case Scaled(release, size, before):
             return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)
+
+
+def event_why(event: Event) -> str:
+    """Return the reason of what happened, where it has one."""
+    match event:
+        case Decided(decision):
+            return decision.why
+        case Measured(assessment):
+            return assessment.verdict.why
+        case Settled(RolledBack(reason) | Failed(reason)):
+            return reason
+    return ""
 
 
 def assessment_words(assessment: Assessment) -> list[str]:

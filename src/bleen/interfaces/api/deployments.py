@@ -5,28 +5,38 @@ from pathlib import Path
 
 from litestar import get, post
 from litestar.params import FromPath, JSONBody
+from msgspec import structs
 
+from bleen.domain.access import Role
 from bleen.domain.errors import NothingToDo
 from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef
 from bleen.interfaces.api import reading
+from bleen.interfaces.api.approval import Act, check_deployment
+from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
+from bleen.interfaces.api.services import BreakGlass
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
 from bleen.workflows.dry_run import dry_run
 from bleen.workflows.messages import DeployRequest, DeployResult
 
 
-@post("/v1/deployments", status_code=200)
-async def deploy(providers: Here, data: JSONBody[DeployRequest]) -> DeployResult:
+@post("/v1/deployments", status_code=200, opt={"needs": Role.DEPLOYER, "within": "body"})
+async def deploy(providers: Here, asker: Asker, data: JSONBody[DeployRequest], break_glass: BreakGlass = "") -> DeployResult:
     """Build the image where it is not built yet, make a release, and roll it out."""
-    return await providers.control.deploy(data)
+    asker.check(Role.DEPLOYER, data.environment)
+    signed = structs.replace(data, by=asker.signs(data.by))
+    act = Act(signed.by, "deploy", data.environment, data.spec.service, break_glass)
+    await check_deployment(providers, act, data.spec)
+    return await providers.control.deploy(signed)
 
 
-@post("/v1/dry-runs", status_code=200)
-async def try_dry(providers: Here, data: JSONBody[DeployRequest]) -> DryRun:
+@post("/v1/dry-runs", status_code=200, opt={"needs": Role.DEPLOYER, "within": "body"})
+async def try_dry(providers: Here, asker: Asker, data: JSONBody[DeployRequest]) -> DryRun:
     """Return what a deployment would do if all went well. The image is built; nothing else happens."""
+    asker.check(Role.DEPLOYER, data.environment)
     refuse_claimed(
         service_key(data.environment, data.spec.service), names(data.spec.host_names), await providers.gateway.hosts()
     )
@@ -40,13 +50,17 @@ async def try_dry(providers: Here, data: JSONBody[DeployRequest]) -> DryRun:
     return DryRun(release=target.name, unchanged=False, steps=rollout.steps, decisions=dry_run(rollout, seen))
 
 
-@get("/v1/rollouts")
-async def list_rollouts(providers: Here) -> ActiveRollouts:
-    """Every rollout under way, warm times included."""
-    return ActiveRollouts(rollouts=tuple(ActiveRollout(*names) for names in await providers.control.active()))
+@get("/v1/rollouts", opt={"needs": Role.VIEWER, "within": "any"})
+async def list_rollouts(providers: Here, asker: Asker) -> ActiveRollouts:
+    """Every rollout under way, warm times included, of the environments that the token may see."""
+    active = [names for names in await providers.control.active() if asker.may(Role.VIEWER, names[0])]
+    return ActiveRollouts(rollouts=tuple(ActiveRollout(*names) for names in active))
 
 
-@get("/v1/rollouts/{environment:str}/{service:str}/{number:int}/explanation")
+@get(
+    "/v1/rollouts/{environment:str}/{service:str}/{number:int}/explanation",
+    opt={"needs": Role.VIEWER, "within": "environment"},
+)
 async def explain(providers: Here, environment: FromPath[str], service: FromPath[str], number: FromPath[int]) -> Explanation:
     """Why a rollout went as it did: every decision with its reason and what was seen."""
     return await reading.explanation(providers, environment, service, number)

@@ -20,11 +20,17 @@ def answer(problem: ProblemDetails) -> Response[bytes]:
     return Response(content=msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
 
 
-def refuse(status: int, what: str, next: str) -> ASGIResponse:
+def refuse(status: int, what: str, next: str, why: str = "") -> ASGIResponse:
     """Return a refusal for a caller that got no further than the door."""
-    problem = _invalid(status, what, next=next)
+    problem = _invalid(status, what, why=why, next=next)
     headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     return ASGIResponse(body=msgspec.json.encode(problem), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def refuse_for(error: BleenError) -> ASGIResponse:
+    """Return ``error`` for a caller at the door."""
+    problem = problem_of(error)
+    return ASGIResponse(body=msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
 
 
 def known(_: AnyRequest, error: BleenError) -> Response[bytes]:

@@ -10,8 +10,9 @@ from litestar.di import NamedDependency
 from bleen.domain.command import Command
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Fleets, Gateway, Images, Ledger
+from bleen.ports import Fleets, Gateway, Images, Ledger, Notices
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
+from bleen.workflows.notary import Notary
 
 
 class Controls(Protocol):
@@ -46,6 +47,8 @@ class Providers:
 
     control: Controls
     ledger: Ledger
+    notary: Notary
+    notices: Notices
     fleets: Fleets
     gateway: Gateway
     images: Images
@@ -57,6 +60,10 @@ class Providers:
     regions: tuple[str, ...] = ("local",)
     gateway_port: int = 8080
     clock: Callable[[], datetime] = _now
+    four_eyes: frozenset[str] = frozenset()
+    """Environments where nobody approves what they deployed themselves."""
+    hosts: tuple[str, ...] = ()
+    """Names under which the API is asked, beside those of this machine."""
     trouble: Callable[[], str] = str
     """Says what is wrong with the machine, such as a full disk; empty where nothing is."""
 

@@ -5,26 +5,53 @@ from typing import Any
 
 import uvicorn
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 
 from bleen import __version__
+from bleen.domain.access import Role
 from bleen.domain.duration import Duration
 from bleen.domain.errors import PortTaken
-from bleen.interfaces.api import deployments, parts, services
+from bleen.interfaces.api import audit, deployments, events, parts, services, tokens
+from bleen.interfaces.api.events import Newsroom
 from bleen.interfaces.api.faults import FAULTS
-from bleen.interfaces.api.guard import Guard
+from bleen.interfaces.api.guard import Guard, asker, authorise
+from bleen.interfaces.api.keyring import Keyring
+from bleen.interfaces.api.once import LARGEST, Once
 from bleen.interfaces.api.providers import Providers
+from bleen.interfaces.api.schema import Description
+
+ROUTES = tuple(route for room in (parts, services, deployments, audit, tokens, events) for route in room.ROUTES)
+METRICS = PrometheusConfig(app_name="bleen", prefix="bleen", group_path=True, exclude=["/healthz", "/readyz"])
+
+
+class MetricsPage(PrometheusController):
+    """What the API met, for Prometheus."""
+
+    path = "/metrics"
+    opt = {"needs": Role.VIEWER, "within": "any"}
+    include_in_schema = False
 
 
 def build_api(providers: Providers, token: str) -> Litestar:
     """Return the API over ``providers``; everything but ``/healthz`` and ``/readyz`` wants ``token``."""
+    keyring = Keyring(providers.ledger, token, providers.clock)
+    newsroom = Newsroom(providers.ledger)
     return Litestar(
-        route_handlers=[*parts.ROUTES, *services.ROUTES, *deployments.ROUTES],
-        dependencies={"providers": Provide(lambda: providers, sync_to_thread=False)},
-        middleware=[Guard(token)],
+        route_handlers=[*ROUTES, MetricsPage],
+        dependencies={
+            "providers": Provide(lambda: providers, sync_to_thread=False),
+            "keyring": Provide(lambda: keyring, sync_to_thread=False),
+            "newsroom": Provide(lambda: newsroom, sync_to_thread=False),
+            "asker": Provide(asker, sync_to_thread=False),
+        },
+        middleware=[METRICS.middleware, Guard(keyring, providers.hosts), Once()],
+        request_max_body_size=LARGEST,
+        guards=[authorise],
+        state=State({"environment": providers.environment}),
         exception_handlers=FAULTS,
         type_encoders={Duration: str},
         type_decoders=[(_is_duration, _duration)],
@@ -61,7 +88,7 @@ def _openapi() -> OpenAPIConfig:
         version=__version__,
         components=[Components(security_schemes={"token": bearer})],
         security=[{"token": []}],
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        render_plugins=[Description("/openapi.json", ROUTES)],
         path="/schema",
     )
 

@@ -6,13 +6,17 @@ from typing import Annotated
 from litestar import get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
+from msgspec import structs
 
+from bleen.domain.access import Role
 from bleen.domain.codec import encode
-from bleen.domain.command import Command
+from bleen.domain.command import Advance, Command
 from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.interfaces.api import reading
+from bleen.interfaces.api.approval import Act, check_approval
+from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here
 from bleen.interfaces.views import (
     Explanation,
@@ -28,21 +32,26 @@ from bleen.interfaces.views import (
 from bleen.workflows.messages import DeployResult, RollbackRequest, ScaleRequest, ScaleResult
 
 Environment = Annotated[str, QueryParameter(description="Default: the environment of the platform.")]
+BreakGlass = Annotated[
+    str, QueryParameter(description="In an emergency: why this goes past the approval by somebody else.", max_length=500)
+]
+VIEW = {"needs": Role.VIEWER, "within": "environment"}
+DEPLOY = {"needs": Role.DEPLOYER, "within": "environment"}
 
 
-@get("/v1/services")
+@get("/v1/services", opt=VIEW)
 async def list_services(providers: Here, environment: Environment = "") -> ServiceList:
     """Every service of an environment, as it is seen now."""
     return await reading.service_list(providers, environment or providers.environment)
 
 
-@get("/v1/services/{service:str}")
+@get("/v1/services/{service:str}", opt=VIEW)
 async def show_service(providers: Here, service: FromPath[str], environment: Environment = "") -> ServiceView:
     """One service, as it is seen now."""
     return await reading.service_view(providers, environment or providers.environment, service)
 
 
-@get("/v1/services/{service:str}/history")
+@get("/v1/services/{service:str}/history", opt=VIEW)
 async def show_history(
     providers: Here,
     service: FromPath[str],
@@ -53,13 +62,13 @@ async def show_history(
     return await reading.history_view(providers, environment or providers.environment, service, limit)
 
 
-@get("/v1/services/{service:str}/explanation")
+@get("/v1/services/{service:str}/explanation", opt=VIEW)
 async def explain_last(providers: Here, service: FromPath[str], environment: Environment = "") -> Explanation:
     """Why the last rollout of a service went as it did."""
     return await reading.explanation(providers, environment or providers.environment, service, None)
 
 
-@get("/v1/services/{service:str}/logs", media_type="application/x-ndjson")
+@get("/v1/services/{service:str}/logs", media_type="application/x-ndjson", opt=VIEW)
 async def show_logs(
     providers: Here,
     service: FromPath[str],
@@ -74,25 +83,37 @@ async def show_logs(
     return Stream(_lines(log), media_type="application/x-ndjson")
 
 
-@post("/v1/services/{service:str}/commands", status_code=200)
-async def command(providers: Here, service: FromPath[str], data: JSONBody[Command], environment: Environment = "") -> Rollout:
+@post("/v1/services/{service:str}/commands", status_code=200, opt=DEPLOY)
+async def command(
+    providers: Here,
+    asker: Asker,
+    service: FromPath[str],
+    data: JSONBody[Command],
+    environment: Environment = "",
+    break_glass: BreakGlass = "",
+) -> Rollout:
     """Tell the rollout under way something; 409 where it makes no sense."""
-    return await providers.control.command(environment or providers.environment, service, data)
+    where = environment or providers.environment
+    signed = structs.replace(data, by=asker.signs(data.by))
+    if isinstance(data, Advance):
+        asker.check(Role.APPROVER, where)
+        await check_approval(providers, Act(signed.by, "promote", where, service, break_glass), asker)
+    return await providers.control.command(where, service, signed)
 
 
-@post("/v1/services/{service:str}/rollback", status_code=200)
+@post("/v1/services/{service:str}/rollback", status_code=200, opt=DEPLOY)
 async def roll_back(
-    providers: Here, service: FromPath[str], data: JSONBody[GoBackOrder], environment: Environment = ""
+    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[GoBackOrder], environment: Environment = ""
 ) -> RollbackResult:
     """Go back to the release before, or to a given one."""
     where = environment or providers.environment
-    result = await providers.control.rollback(RollbackRequest(where, service, data.by, data.to))
+    result = await providers.control.rollback(RollbackRequest(where, service, asker.signs(data.by), data.to))
     return Returning(result) if isinstance(result, Rollout) else result
 
 
-@post("/v1/services/{service:str}/retry", status_code=200)
+@post("/v1/services/{service:str}/retry", status_code=200, opt=DEPLOY)
 async def retry(
-    providers: Here, service: FromPath[str], data: JSONBody[RetryOrder], environment: Environment = ""
+    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[RetryOrder], environment: Environment = ""
 ) -> RollbackResult:
     """Roll the release of the last rollout out again, with every check, if it did not make it."""
     where = environment or providers.environment
@@ -102,18 +123,18 @@ async def retry(
     if isinstance(last.outcome, Promoted):
         raise NothingToDo(f"{last.id} was promoted: there is nothing to retry", next=f"bleen deploy {service}")
     result: DeployResult | Rollout = await providers.control.rollback(
-        RollbackRequest(where, service, data.by, last.target.number)
+        RollbackRequest(where, service, asker.signs(data.by), last.target.number)
     )
     return Returning(result) if isinstance(result, Rollout) else result
 
 
-@post("/v1/services/{service:str}/scale", status_code=200)
+@post("/v1/services/{service:str}/scale", status_code=200, opt=DEPLOY)
 async def scale(
-    providers: Here, service: FromPath[str], data: JSONBody[ScaleOrder], environment: Environment = ""
+    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[ScaleOrder], environment: Environment = ""
 ) -> ScaleResult:
     """Change the number of instances: by the rollout under way, or without one."""
     where = environment or providers.environment
-    return await providers.control.scale(ScaleRequest(where, service, data.size, data.by))
+    return await providers.control.scale(ScaleRequest(where, service, data.size, asker.signs(data.by)))
 
 
 async def _lines(log: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:

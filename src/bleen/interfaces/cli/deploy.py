@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bleen.domain.errors import InvalidInput
-from bleen.interfaces.cli.options import Context, Detach, Environment, Json, ServiceName, example
+from bleen.interfaces.cli.options import BreakGlass, Context, Detach, Environment, Json, ServiceName, example
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def deploy(
     env: Environment = None,
     detach: Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the decisions it would take, and take none.")] = False,
+    break_glass: BreakGlass = "",
     json: Json = False,
 ) -> None:
     """Make a release of a service and roll it out.
@@ -47,7 +48,7 @@ def deploy(
         before = rollouts_of(client, request.environment, service)
         if not session.json:
             session.say(f"{service}: building the image, where it is not built yet")
-        result = client.deploy(request)
+        result = client.deploy(request, break_glass=break_glass)
     raise typer.Exit(conclude(session, request.environment, service, result, detach=detach, before=before))
 
 

@@ -32,6 +32,14 @@ ServiceName = Annotated[str, typer.Argument(metavar="SERVICE", help="The name of
 AnyService = Annotated[
     str | None, typer.Argument(metavar="[SERVICE]", help="One service; default: all.", autocompletion=_services)
 ]
+BreakGlass = Annotated[
+    str,
+    typer.Option(
+        "--break-glass",
+        metavar="REASON",
+        help="In an emergency, without the approval by somebody else that the environment wants. Everybody hears of it.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the outcome.")]
 
 

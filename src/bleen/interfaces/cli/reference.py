@@ -44,6 +44,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     for below, inner in getattr(command, "commands", {}).items():
         if hasattr(inner, "commands"):
+            if inner.invoke_without_command:
+                yield f"{name} {below}", inner
             yield from _below(f"{name} {below}", inner)
         else:
             yield f"{name} {below}", inner

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bleen.domain.errors import InvalidInput
-from bleen.interfaces.cli.options import Context, Detach, Environment, Json, ServiceName, example
+from bleen.interfaces.cli.options import BreakGlass, Context, Detach, Environment, Json, ServiceName, example
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -32,12 +32,13 @@ def promote(
     service: ServiceName,
     full: Annotated[bool, typer.Option("--full", help="Skip every check and approval that is left.")] = False,
     env: Environment = None,
+    break_glass: BreakGlass = "",
     json: Json = False,
 ) -> None:
     """Say yes to a rollout that waits for it."""
     from bleen.domain.command import Advance
 
-    _tell(ctx.obj, env, service, Advance(by=ctx.obj.person, full=full), "goes on")
+    _tell(ctx.obj, env, service, Advance(by=ctx.obj.person, full=full), "goes on", break_glass)
 
 
 def pause(ctx: Context, service: ServiceName, env: Environment = None, json: Json = False) -> None:
@@ -129,9 +130,9 @@ def _release(text: str | None, service: str) -> int | None:
     return int(text.removeprefix("r"))
 
 
-def _tell(session: Session, env: str | None, service: str, command: "Command", then: str) -> None:
+def _tell(session: Session, env: str | None, service: str, command: "Command", then: str, emergency: str = "") -> None:
     with session.client() as client:
-        rollout = client.command(session.environment(env), service, command)
+        rollout = client.command(session.environment(env), service, command, break_glass=emergency)
     if session.json:
         session.say_json(rollout)
         return

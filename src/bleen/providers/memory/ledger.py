@@ -58,7 +58,8 @@ class MemoryLedger:
     async def read(self, query: Query) -> Sequence[Entry]:
         check_query(query)
         # Sequences count from 1 without gaps, so that an entry's sequence is its place.
-        fresh = range(max(query.after, 0), len(self._entries))
+        end = min(max(query.before - 1, 0), len(self._entries)) if query.before else len(self._entries)
+        fresh = range(max(query.after, 0), end)
         places = reversed(fresh) if query.newest else fresh
         matching = (self._entries[i] for i in places if _matches(self._entries[i], query))
         return tuple(islice(matching, query.limit))
@@ -88,5 +89,6 @@ def _matches(entry: Entry, query: Query) -> bool:
         query.service in ("", entry.service)
         and query.environment in ("", entry.environment)
         and query.rollout in ("", entry.rollout)
+        and query.by in ("", entry.by)
         and (not query.kinds or kind_of(entry.event) in query.kinds)
     )

@@ -38,11 +38,11 @@ class Connections:
         self._idle: list[Connection] = []
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[Connection]:
+    async def take(self, *, hang_up_after: float = 0) -> AsyncIterator[Connection]:
         """Yield a connection; psycopg.Error where there is none, or when it answers nothing for ``hang_up_after`` seconds."""
         async with self._room:
             connection = self._idle.pop() if self._idle else await self._connect()
-            alarm = asyncio.get_running_loop().call_later(self._hang_up_after, _hang_up, connection)
+            alarm = asyncio.get_running_loop().call_later(hang_up_after or self._hang_up_after, _hang_up, connection)
             try:
                 yield connection
             finally:

@@ -30,6 +30,9 @@ from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFou
 from bleen.providers.postgres.configuration import HBA, postgresql_conf
 
 USER = "bleen"
+"""Owns the tables."""
+APP = "bleen_app"
+"""Reads and appends, and can do nothing else: what a running Bleen is to the database."""
 DATABASE = "postgres"
 SOCKET_PORT = 5432
 """Names the socket's file; nothing listens on it."""
@@ -56,6 +59,10 @@ class Server(Value, frozen=True):
     @property
     def password_file(self) -> Path:
         return Path(self.folder) / "password"
+
+    @property
+    def app_password_file(self) -> Path:
+        return Path(self.folder) / "app-password"
 
     @property
     def socket_folder(self) -> Path:
@@ -87,13 +94,22 @@ def prepare(server: Server) -> tuple[str, ...]:
 
 
 def database_url(server: Server) -> str:
-    """Return the URL of the database, with its password; NotFound before the first `prepare`."""
+    """Return the URL of the database for its owner, who migrates; NotFound before the first `prepare`."""
+    return _url(server, USER, server.password_file)
+
+
+def app_url(server: Server) -> str:
+    """Return the URL of the database for whoever reads and appends; NotFound before the first `prepare`."""
+    return _url(server, APP, server.app_password_file)
+
+
+def _url(server: Server, user: str, file: Path) -> str:
     try:
-        password = server.password_file.read_text().strip()
+        password = file.read_text().strip()
     except FileNotFoundError as error:
-        raise NotFound("there is no database yet", why=f"{server.password_file} is missing", next="bleen up") from error
+        raise NotFound("there is no database yet", why=f"{file} is missing", next="bleen up") from error
     host, port = quote(str(server.socket_folder), safe=""), server.port or SOCKET_PORT
-    return f"postgresql://{USER}:{quote(password)}@/{DATABASE}?host={host}&port={port}"
+    return f"postgresql://{user}:{quote(password)}@/{DATABASE}?host={host}&port={port}"
 
 
 async def ready(server: Server) -> bool:
@@ -213,6 +229,8 @@ def _configure(server: Server) -> None:
             why=f"{server.password_file} is missing",
             next=f"put it back, or move {server.data} away to begin with an empty ledger",
         )
+    if not server.app_password_file.exists():
+        _write(server.app_password_file, secrets.token_urlsafe(32))
     server.socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     server.socket_folder.chmod(0o700)
     _write_owned(server, server.data / "postgresql.conf", postgresql_conf(server.socket_folder, server.port or None))

@@ -3,9 +3,20 @@
 from collections.abc import Sequence
 from importlib.resources import files
 
+from psycopg import sql
+
 from bleen.domain.codec import Value, digest_of
 from bleen.domain.errors import InvalidInput
 from bleen.providers.postgres.connections import Connection
+
+RIGHTS = (
+    "grant usage on schema bleen to {}",
+    "grant select on all tables in schema bleen to {}",
+    "grant execute on function bleen.append(text, text, text, text, text, text, text) to {}",
+    "grant execute on function bleen.make_release(text, text, text) to {}",
+    "grant execute on function bleen.seal(bigint, text) to {}",
+)
+"""What the role of a running Bleen may do."""
 
 
 class Migration(Value, frozen=True):
@@ -35,6 +46,8 @@ async def migrate(connection: Connection, migrations: Sequence[Migration]) -> No
     if await _missing(connection, migrations) == []:
         return
     async with connection.transaction():
+        # A large ledger takes its time; and whoever migrates it at the same moment waits for that.
+        await connection.execute("set local statement_timeout = 0; set local lock_timeout = 0")
         await connection.execute("select pg_advisory_xact_lock(hashtext('bleen.migrations'), 0)")
         await connection.execute("create schema if not exists bleen")
         await connection.execute(
@@ -47,6 +60,27 @@ async def migrate(connection: Connection, migrations: Sequence[Migration]) -> No
                 "insert into bleen.migrations (number, name, digest) values (%s, %s, %s)",
                 (migration.number, migration.name, migration.digest),
             )
+
+
+async def admit(connection: Connection, user: str, password: str) -> None:
+    """Let ``user`` read all, append, and nothing else; made where there is no such role. ``connection`` is the owner's."""
+    role = sql.Identifier(user)
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(hashtext('bleen.migrations'), 0)")
+        known = await (await connection.execute("select from pg_roles where rolname = %s", (user,))).fetchone()
+        if known is None:
+            make = sql.SQL("create role {} login nosuperuser nocreatedb nocreaterole password {}")
+            await connection.execute(make.format(role, sql.Literal(password)))
+        elif await _is_superuser(connection):  # the embedded server's: a password file that was lost is made anew
+            change = sql.SQL("alter role {} password {}")
+            await connection.execute(change.format(role, sql.Literal(password)))
+        for right in RIGHTS:
+            await connection.execute(sql.SQL(right).format(role))
+
+
+async def _is_superuser(connection: Connection) -> bool:
+    row = await (await connection.execute("select rolsuper from pg_roles where rolname = current_user")).fetchone()
+    return row == (True,)
 
 
 async def _missing(connection: Connection, migrations: Sequence[Migration]) -> list[Migration]:

@@ -1,0 +1,141 @@
+"""The API and the audit on large ledgers: reads at 200 a second over 100,000 entries, and an audit of 1,000,000.
+
+``BLEEN_BENCH_ENTRIES`` makes the large ledger smaller.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from statistics import quantiles
+
+import httpx
+
+from bench.apiserver import TOKEN
+from bench.ledgers import fill, postgres
+from bench.report import Report, Row
+from bleen.app.home import free_port
+from bleen.domain.decision import Wait
+from bleen.domain.ledger import Decided, Draft
+from bleen.providers.memory.log import MemorySeal
+from bleen.providers.postgres.ledger import PostgresLedger
+from bleen.providers.postgres.log import PostgresLog
+from bleen.workflows.notary import Notary
+
+SMALL = 100_000
+LARGE = int(os.environ.get("BLEEN_BENCH_ENTRIES", "1000000"))
+RATE = 200
+SECONDS = 20
+PATHS = (
+    "/v1/services/service-{n}",
+    "/v1/services/service-{n}/history",
+    "/v1/services/service-{n}/explanation",
+    "/v1/rollouts/dev/service-{n}/3/explanation",
+    "/v1/audit?service=service-{n}&limit=50",
+    "/v1/audit?limit=50",
+    "/v1/audit?by=ada&limit=50",
+    "/v1/audit/proofs/{m}",
+)
+APPENDS = 500
+
+
+def run() -> Report:
+    """Measure, in a few minutes; most of it writes the ledgers."""
+    report = Report("api")
+    with postgres() as url:
+        report.rows.append(Row(f"migration of {LARGE:,} entries of before the log", fill(url, LARGE), "s"))
+        asyncio.run(_audit(report, url))
+    with postgres() as url:
+        fill(url, SMALL)
+        asyncio.run(_appends(report, url))
+        _reads(report, url)
+    return report
+
+
+def _reads(report: Report, url: str) -> None:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "bench.apiserver", url, str(port)])
+    try:
+        took = asyncio.run(_ask(port))
+    finally:
+        process.terminate()
+        process.wait()
+    for path in PATHS:
+        mine = [seconds for asked, seconds in took if asked == path]
+        name = path.replace("{n}", "N").replace("{m}", "N")
+        report.rows.append(Row(f"GET {name}, p99", _percentile(mine, 99), "ms"))
+    everything = [seconds for _, seconds in took]
+    report.rows.append(Row(f"all of them, p50, {RATE} a second, {SMALL:,} entries", _percentile(everything, 50), "ms"))
+    report.rows.append(Row(f"all of them, p99, {RATE} a second, {SMALL:,} entries", _percentile(everything, 99), "ms", goal=50))
+
+
+async def _ask(port: int) -> list[tuple[str, float]]:
+    """Return the path and the seconds of each request, counted from the moment at which it was due."""
+    took: list[tuple[str, float]] = []
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    limits = httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, limits=limits, timeout=30) as client:
+        await _until_ready(client)
+
+        async def one(number: int, due: float) -> None:
+            path = PATHS[number % len(PATHS)]
+            answer = await _get(client, path.format(n=number % 200, m=number * 17 % SMALL + 1))
+            assert answer.status_code == 200, answer.text
+            took.append((path, time.perf_counter() - due))
+
+        async with asyncio.TaskGroup() as tasks:
+            begin = time.perf_counter()
+            for number in range(RATE * SECONDS):
+                due = begin + number / RATE
+                await asyncio.sleep(max(due - time.perf_counter(), 0))
+                tasks.create_task(one(number, due))
+    return took
+
+
+async def _get(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    """Ask; again where an idle connection was closed just then: its time counts on."""
+    try:
+        return await client.get(path)
+    except httpx.ReadError:
+        return await client.get(path)
+
+
+async def _until_ready(client: httpx.AsyncClient) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if (await client.get("/readyz")).status_code == 200:
+                return
+        except httpx.ConnectError:
+            await asyncio.sleep(0.05)
+    raise AssertionError("the server never answered")
+
+
+async def _appends(report: Report, url: str) -> None:
+    ledger, took = PostgresLedger(url), []
+    for number in range(APPENDS):
+        began = time.perf_counter()
+        await ledger.append(Draft(f"bench/{number}", "dev", "service-1", Decided(Wait("x" * 1000)), by="ada"))
+        took.append(time.perf_counter() - began)
+    await ledger.close()
+    report.rows.append(Row("append of an entry and its leaf, p50", _percentile(took, 50), "ms"))
+    report.rows.append(Row("append of an entry and its leaf, p99", _percentile(took, 99), "ms"))
+
+
+async def _audit(report: Report, url: str) -> None:
+    ledger = PostgresLedger(url)
+    notary = Notary(ledger, PostgresLog(ledger.database), MemorySeal())
+    await notary.seal()
+    found = await notary.verify()
+    assert found.clean and found.size == LARGE, found
+    report.rows.append(Row(f"audit verify of {LARGE:,} entries", found.seconds, "s", goal=30))
+    began = time.perf_counter()
+    await notary.prove(LARGE // 3)
+    report.rows.append(Row("proof of one of them", (time.perf_counter() - began) * 1000, "ms"))
+    await ledger.close()
+
+
+def _percentile(seconds: Sequence[float], percent: int) -> float:
+    return quantiles(seconds, n=100)[percent - 1] * 1000

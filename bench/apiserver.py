@@ -1,0 +1,69 @@
+"""The API over a ledger of PostgreSQL, with nothing else running: ``python -m bench.apiserver URL PORT``."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from bleen import __version__
+from bleen.domain.command import Command
+from bleen.domain.errors import NothingToDo
+from bleen.domain.rollout import Rollout
+from bleen.interfaces.api import Providers, build_api, serve
+from bleen.interfaces.views import PlatformView
+from bleen.providers.memory.fleets import MemoryFleets
+from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
+from bleen.providers.memory.images import MemoryImages
+from bleen.providers.memory.log import MemorySeal
+from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.postgres.ledger import PostgresLedger
+from bleen.providers.postgres.log import PostgresLog
+from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
+from bleen.workflows.notary import Notary
+
+TOKEN = "bench"
+
+
+class Idle:
+    """Keeps `Controls`: nothing is under way, and nothing can be."""
+
+    async def deploy(self, request: DeployRequest) -> DeployResult:
+        raise NothingToDo("this server only reads")
+
+    async def command(self, environment: str, service: str, command: Command) -> Rollout:
+        raise NothingToDo("this server only reads")
+
+    async def rollback(self, request: RollbackRequest) -> DeployResult | Rollout:
+        raise NothingToDo("this server only reads")
+
+    async def scale(self, request: ScaleRequest) -> ScaleResult:
+        raise NothingToDo("this server only reads")
+
+    async def progress(self, environment: str, service: str) -> Progress | None:
+        return None
+
+    async def active(self) -> Sequence[tuple[str, str]]:
+        return ()
+
+
+async def _platform() -> PlatformView:
+    return PlatformView(__version__, "", "", "dev", ("local",), 8080)
+
+
+def providers(url: str) -> Providers:
+    """Return the API's ports over the ledger of ``url``."""
+    images, gateways, ledger = MemoryImages(), MemoryGateways(("local",)), PostgresLedger(url)
+    return Providers(
+        control=Idle(),
+        ledger=ledger,
+        notary=Notary(ledger, PostgresLog(ledger.database), MemorySeal()),
+        notices=MemoryNotices(),
+        fleets=MemoryFleets(images, MemoryBackends(gateways)),
+        gateway=MemoryGateway(gateways),
+        images=images,
+        platform=_platform,
+        own_port=lambda environment, service: None,
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(build_api(providers(sys.argv[1]), TOKEN), int(sys.argv[2])))

@@ -1,0 +1,110 @@
+"""Tokens: made, revoked and recognised. They are entries of the ledger, and nothing else is kept of them."""
+
+import secrets
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from bleen.domain.access import HOME, Identity, Role, Token
+from bleen.domain.codec import digest_of
+from bleen.domain.duration import Duration
+from bleen.domain.errors import InvalidInput, NotFound
+from bleen.domain.ledger import Draft, Query, TokenMade, TokenRevoked
+from bleen.ports import Ledger
+
+PREFIX = "bleen"
+FRESH = 1.0
+"""Seconds in which what another controller has made or revoked may go unseen."""
+LONGEST = Duration.parse("366d")
+_PAGE = 1000
+
+
+class Keyring:
+    """Knows the token of the home, and every token of the ledger."""
+
+    def __init__(self, ledger: Ledger, home_token: str, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._home = digest_of(home_token.encode())
+        self._clock = clock
+        self._tokens: dict[str, Token] = {}
+        self._revoked: set[str] = set()
+        self._after = 0
+        self._looked = float("-inf")
+
+    async def identify(self, secret: str) -> Identity:
+        """Return who holds ``secret``; InvalidInput where it is no token, or one that counts no longer."""
+        digest = digest_of(secret.encode())
+        if secrets.compare_digest(digest, self._home):
+            return HOME
+        name = _id_of(secret)
+        await self._look()
+        token = self._tokens.get(name)
+        if token is None or not secrets.compare_digest(digest, token.digest):
+            raise InvalidInput("the token is missing or wrong", next=_SEND)
+        if name in self._revoked:
+            raise InvalidInput(f"the token {name} of {token.name} was revoked", next=_ANEW)
+        if token.expires <= self._clock():
+            raise InvalidInput(f"the token {name} of {token.name} has expired", why=f"on {token.expires:%Y-%m-%d}", next=_ANEW)
+        return Identity(token.name, token.id, token.grants)
+
+    async def make(self, name: str, grants: dict[str, Role], lasts: Duration, by: str) -> tuple[Token, str]:
+        """Return a new token and its secret, which is told this once; InvalidInput."""
+        if not grants:
+            raise InvalidInput("a token needs a role somewhere", next="write for example --grant dev=deployer")
+        if lasts > LONGEST or lasts <= Duration.parse("0s"):
+            raise InvalidInput(
+                f"a token cannot last {lasts}", why="the longest is a year", next="write for example --expires 90d"
+            )
+        token_id, now = secrets.token_hex(4), self._clock()
+        secret = f"{PREFIX}_{token_id}_{secrets.token_urlsafe(32)}"
+        token = Token(token_id, name, digest_of(secret.encode()), grants, now, now + lasts, by)
+        await self._ledger.append(Draft(f"token/{token_id}", "", "", TokenMade(token), by=by))
+        await self._look(now=True)
+        return token, secret
+
+    async def revoke(self, token: str, by: str) -> None:
+        """Let it count no longer, from this moment on; again is nothing more. NotFound."""
+        known = await self.find(token)
+        await self._ledger.append(Draft(f"token/{token}/revoked", "", "", TokenRevoked(token, known.name), by=by))
+        await self._look(now=True)
+
+    async def find(self, token: str) -> Token:
+        """Return the token of that id; NotFound."""
+        await self._look(now=True)
+        if token not in self._tokens:
+            raise NotFound(f"there is no token {token}", next="bleen token list")
+        return self._tokens[token]
+
+    async def all(self) -> tuple[tuple[Token, bool], ...]:
+        """Return every token, newest first, and whether it was revoked."""
+        await self._look(now=True)
+        return tuple((token, token.id in self._revoked) for token in reversed(self._tokens.values()))
+
+    async def _look(self, *, now: bool = False) -> None:
+        """Read what is new in the ledger."""
+        if not now and time.monotonic() - self._looked < FRESH:
+            return
+        while True:
+            query = Query(kinds=("token-made", "token-revoked"), after=self._after, limit=_PAGE)
+            entries = await self._ledger.read(query)
+            for entry in entries:
+                match entry.event:
+                    case TokenMade(token):
+                        self._tokens[token.id] = token
+                    case TokenRevoked(id):
+                        self._revoked.add(id)
+                self._after = entry.sequence
+            if len(entries) < _PAGE:
+                self._looked = time.monotonic()
+                return
+
+
+_SEND = "send 'Authorization: Bearer' and a token: the text of <home>/token, or one of bleen token create"
+_ANEW = "ask an admin for a new one: bleen token create"
+
+
+def _id_of(secret: str) -> str:
+    parts = secret.split("_", 2)
+    if len(parts) != 3 or parts[0] != PREFIX:
+        raise InvalidInput("the token is missing or wrong", next=_SEND)
+    return parts[1]
