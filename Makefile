@@ -15,7 +15,7 @@ up: .venv/ready
 
 test: .venv/ready .venv/terraform/ready
 	@sh tests/debian-packages.sh
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 # The Azure part alone: Terraform modules and the Packer template, against the provider's schema and with no cloud.
 terraform-check: .venv/ready .venv/terraform/ready
