@@ -264,6 +264,7 @@ def test_a_newer_release_supersedes_an_older_one_in_order(stage: Stage) -> None:
         most = max(most, len(play.fleets()))
         time.sleep(0.05)
     assert most == 2
+    play.settled(3)
     assert [type(r.outcome) for r in play.view().history] == [Promoted, Superseded, Promoted]
     assert play.answers() == {"r3"}
 

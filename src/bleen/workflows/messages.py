@@ -11,6 +11,9 @@ from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.service import Service, Strategy
 
+OVER = "WorkflowClosing"
+"""The type of the failure with which the engine, and a rollout that has only its last entry to make, refuse a late command."""
+
 
 class DeployRequest(Value, frozen=True):
     """Make a release of ``spec`` and roll it out."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, assert_never
 from msgspec import structs
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error, to_failure_error
     from bleen.workflows.messages import (
+        OVER,
         Adjusted,
         Carried,
         Joined,
@@ -138,7 +139,9 @@ class RolloutWorkflow:
     def _may_command(self, command: Command) -> None:
         if isinstance(command, Supersede):
             raise NothingToDo("a rollout is superseded by a deployment", next="bleen deploy")
-        if self._rollout is None or self._closed:
+        if self._closed:
+            raise ApplicationError("the rollout is over", type=OVER, non_retryable=True)
+        if self._rollout is None:
             raise NothingToDo("there is no rollout that could take it", next=f"bleen status {self._request.service}")
         accept(self._rollout, command, self._now())
 

@@ -25,6 +25,7 @@ from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.views import standing
 from bleen.workflows.converter import domain_error
 from bleen.workflows.messages import (
+    OVER,
     Adjusted,
     AdjustRequest,
     Joined,
@@ -63,7 +64,7 @@ def has_ended(error: BaseException) -> bool:
     if isinstance(error, RPCError):
         return error.status is RPCStatusCode.NOT_FOUND
     if isinstance(error, WorkflowUpdateFailedError):
-        return getattr(error.cause, "type", None) in ("AcceptedUpdateCompletedWorkflow", "WorkflowClosing")
+        return getattr(error.cause, "type", None) in ("AcceptedUpdateCompletedWorkflow", OVER)
     return False
 
 
