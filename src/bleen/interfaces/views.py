@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from bleen.domain.base import Locked, Stage
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
 from bleen.domain.fleet import Fleet
@@ -14,6 +15,7 @@ from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.strategy import Step
 from bleen.domain.traffic import GatewaySeen
 from bleen.domain.views import Evidence, RolloutSummary
+from bleen.interfaces.problem import ProblemDetails
 from bleen.workflows.messages import Progress, Refused, Started, Unchanged
 
 
@@ -138,10 +140,33 @@ class PlatformView(View, frozen=True):
 
 
 class ImageView(View, frozen=True):
-    """An image and its files."""
+    """An image, its files, and the packages that it stands on."""
 
     image: Image
     files: tuple[File, ...]
+    packages: tuple[Locked, ...] = ()
+
+
+class StageEnded(Tagged, frozen=True):
+    """A stage of a build ended, and the build goes on."""
+
+    stage: Stage
+
+
+class ImageBuilt(Tagged, frozen=True):
+    """A build ended well: its last line."""
+
+    image: Image
+
+
+class ImageFailed(Tagged, frozen=True):
+    """A build failed: its last line."""
+
+    problem: ProblemDetails
+
+
+BuildLine = StageEnded | ImageBuilt | ImageFailed
+"""One line of the answer to a build, as it happens."""
 
 
 class ImageList(View, frozen=True):

@@ -1,13 +1,12 @@
-"""The platform itself, and the images that it keeps."""
+"""The platform itself."""
 
 import asyncio
 
 from litestar import get
-from litestar.params import FromPath
 
 from bleen.domain.ledger import Query
 from bleen.interfaces.api.providers import Here
-from bleen.interfaces.views import ImageList, ImageView, PlatformView
+from bleen.interfaces.views import PlatformView
 
 
 @get("/healthz", media_type="text/plain", sync_to_thread=False)
@@ -29,17 +28,4 @@ async def show_platform(providers: Here) -> PlatformView:
     return await providers.platform()
 
 
-@get("/v1/images")
-async def list_images(providers: Here) -> ImageList:
-    """Every image, newest first."""
-    return ImageList(images=tuple(await providers.images.list()))
-
-
-@get("/v1/images/{digest:str}")
-async def show_image(providers: Here, digest: FromPath[str]) -> ImageView:
-    """One image and its files."""
-    image, files = await asyncio.gather(providers.images.find(digest), providers.images.files(digest))
-    return ImageView(image=image, files=tuple(files))
-
-
-ROUTES = (healthz, readyz, show_platform, list_images, show_image)
+ROUTES = (healthz, readyz, show_platform)

@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from bleen import __version__
 from bleen.domain.duration import Duration
 from bleen.domain.errors import PortTaken
-from bleen.interfaces.api import deployments, parts, services
+from bleen.interfaces.api import deployments, images, parts, services
 from bleen.interfaces.api.faults import FAULTS
 from bleen.interfaces.api.guard import Guard
 from bleen.interfaces.api.providers import Providers
@@ -22,7 +22,7 @@ from bleen.interfaces.api.providers import Providers
 def build_api(providers: Providers, token: str) -> Litestar:
     """Return the API over ``providers``; everything but ``/healthz`` and ``/readyz`` wants ``token``."""
     return Litestar(
-        route_handlers=[*parts.ROUTES, *services.ROUTES, *deployments.ROUTES],
+        route_handlers=[*parts.ROUTES, *images.ROUTES, *services.ROUTES, *deployments.ROUTES],
         dependencies={"providers": Provide(lambda: providers, sync_to_thread=False)},
         middleware=[Guard(token)],
         exception_handlers=FAULTS,

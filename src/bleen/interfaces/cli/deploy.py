@@ -70,6 +70,7 @@ def _request(session: Session, environment: str, service: str, version: str | No
         folder=str(loaded.folder),
         by=session.person,
         image=None if image is None else _digest(image),
+        base=loaded.base,
     )
 
 

@@ -126,6 +126,7 @@ class Story:
             runtime=runtime_of(loaded),
             folder=str(loaded.folder),
             by=PERSON,
+            base=loaded.base,
         )
         result = await asyncio.to_thread(self._client.deploy, request)
         if isinstance(result, Refused):
