@@ -16,6 +16,7 @@ from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.notice import Notice
+from bleen.domain.patching import Patching
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
@@ -66,6 +67,12 @@ class Bases(Protocol):
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:
         """Return the packages of a base image, or of the one that an image stands on, by name; NotFound."""
+
+    async def patching(self, digest: Digest) -> Patching:
+        """Return which published fixes the image has not, asked now; NotFound.
+
+        Where nobody can be asked, its ``trouble`` says so: nothing else is raised.
+        """
 
 
 class Fleets(Protocol):

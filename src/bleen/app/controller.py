@@ -84,6 +84,7 @@ class Controller:
             gateway=self.gateway,
             images=self.images,
             bases=self.bases,
+            export=self.images.export,
             platform=self._platform,
             own_port=self.gateway.service_port,
             environment=self.settings.environment,

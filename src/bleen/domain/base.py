@@ -220,6 +220,20 @@ class Distributed(Tagged, frozen=True):
 
     recipe: Recipe
     lock: Lock
+    folder: str = ""
+    """Of the recipe, when it was built: where its keyring is sought."""
+
+
+class Exported(Value, frozen=True):
+    """An image that was written for other tools to read."""
+
+    digest: Digest
+    """Of its manifest there: not the digest that Bleen knows it by."""
+    reference: str
+    """What it is called there."""
+    layers: tuple[str, ...]
+    size: int
+    """Bytes, compressed."""
 
 
 class Stage(Value, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bleen.domain.base import Stage
+from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
@@ -20,12 +20,15 @@ from bleen.interfaces.views import (
     BuildLine,
     DryRun,
     Explanation,
+    ExportOrder,
     GoBackOrder,
     HistoryView,
     ImageBuilt,
     ImageFailed,
     ImageList,
+    ImageUses,
     ImageView,
+    PatchList,
     PlatformView,
     RetryOrder,
     RollbackResult,
@@ -118,6 +121,24 @@ class Client:
     def image(self, digest: str) -> ImageView:
         """Return one image and its files."""
         return self._get(f"/v1/images/{digest}", ImageView)
+
+    def image_uses(self) -> ImageUses:
+        """Return every image, and what keeps it."""
+        return self._get("/v1/image-uses", ImageUses)
+
+    def image_status(self) -> PatchList:
+        """Return how old the patches of every service are."""
+        found: PatchList = self._ask("GET", "/v1/image-status", PatchList, timeout=_BUILDING)
+        return found
+
+    def remove_image(self, digest: str) -> ImageUses:
+        """Remove an image that nothing needs."""
+        left: ImageUses = self._ask("DELETE", f"/v1/images/{digest}", ImageUses)
+        return left
+
+    def export_image(self, digest: str, folder: str) -> Exported:
+        """Write an image for other tools, on the server's machine."""
+        return self._post(f"/v1/images/{digest}/export", ExportOrder(folder), Exported, timeout=_BUILDING)
 
     def build_image(self, request: BuildRequest) -> Iterator[Stage | Image]:
         """Yield each stage of a build as it ends, and the image last; raises what the build raised."""

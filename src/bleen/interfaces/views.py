@@ -9,8 +9,10 @@ from bleen.domain.base import Locked, Stage
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
 from bleen.domain.fleet import Fleet
-from bleen.domain.image import File, Image
+from bleen.domain.image import Digest, File, Image
+from bleen.domain.keeping import Kept
 from bleen.domain.ledger import Event
+from bleen.domain.patching import Patching
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.strategy import Step
 from bleen.domain.traffic import GatewaySeen
@@ -145,6 +147,33 @@ class ImageView(View, frozen=True):
     image: Image
     files: tuple[File, ...]
     packages: tuple[Locked, ...] = ()
+
+
+class ImageUses(View, frozen=True):
+    """Every image, and what keeps it."""
+
+    images: tuple[Kept, ...]
+
+
+class ServicePatches(View, frozen=True):
+    """What a service runs, and which fixes it has not."""
+
+    service: str
+    image: Digest
+    patching: Patching
+
+
+class PatchList(View, frozen=True):
+    """The patches of every service that runs."""
+
+    services: tuple[ServicePatches, ...]
+    at: datetime
+
+
+class ExportOrder(Value, frozen=True):
+    """Where to export an image to."""
+
+    folder: str
 
 
 class StageEnded(Tagged, frozen=True):

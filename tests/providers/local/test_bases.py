@@ -15,12 +15,14 @@ from msgspec import structs
 
 from bleen.domain.base import BaseOrder, Hardening, Patches, Recipe
 from bleen.domain.codec import encode
-from bleen.domain.errors import NotFound
+from bleen.domain.errors import BuildFailed, NotFound
+from bleen.domain.image import Directory
 from bleen.providers.debian.apt import Reach
 from bleen.providers.local.images import LocalBases
 from tests.contracts.bases import BasesContract, build
 from tests.fixtures.debian import NOW, SUITE, Deb, little_mirror, member
 from tests.providers.local.base_bench import FIXED, Bench, deaf
+from tests.providers.local.image_bench import write_app
 
 
 @pytest.fixture
@@ -215,3 +217,12 @@ async def test_a_machine_that_knows_no_such_suite_says_so(bench: Bench, tmp_path
     with pytest.raises(NotFound, match="no archive of trixie") as caught:
         await bases.build(BaseOrder(recipe, str(bench.folder)), deaf)
     assert "mirror:" in caught.value.next
+
+
+async def test_a_program_for_python_cannot_stand_on_a_base_without_it(bench: Bench) -> None:
+    """The build says what to name in the recipe."""
+    base = await bench.build()
+    write_app(bench.folder / "app")
+    with pytest.raises(BuildFailed, match="cannot stand on little") as caught:
+        await bench.images.build("hello", Directory("app"), bench.folder, base.digest)
+    assert "packages of the recipe" in caught.value.next

@@ -1,18 +1,34 @@
-"""Images: built, listed, shown."""
+"""Images: built, listed, shown, compared with the newest fixes, exported, removed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
-from litestar import get, post
+from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 
-from bleen.domain.base import Stage
+from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import encode
-from bleen.domain.errors import BleenError
+from bleen.domain.errors import BleenError, Conflict, NotFound
+from bleen.domain.image import Digest
+from bleen.domain.keeping import Kept, keeping
+from bleen.domain.ledger import Query
+from bleen.domain.release import Release
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.problem import problem_of
-from bleen.interfaces.views import BuildLine, ImageBuilt, ImageFailed, ImageList, ImageView, StageEnded
+from bleen.interfaces.views import (
+    BuildLine,
+    ExportOrder,
+    ImageBuilt,
+    ImageFailed,
+    ImageList,
+    ImageUses,
+    ImageView,
+    PatchList,
+    ServicePatches,
+    StageEnded,
+)
 from bleen.workflows.building import build_image
 from bleen.workflows.messages import BuildRequest
 
@@ -62,4 +78,62 @@ async def _lines(providers: Providers, request: BuildRequest) -> AsyncIterator[b
         building.cancel()
 
 
-ROUTES = (list_images, show_image, build)
+@get("/v1/image-uses")
+async def list_uses(providers: Here) -> ImageUses:
+    """Every image with what keeps it: a fleet, a way back, another image; nothing keeps what may be removed."""
+    return ImageUses(images=await uses(providers))
+
+
+@delete("/v1/images/{digest:str}", status_code=200)
+async def remove_image(providers: Here, digest: FromPath[str]) -> ImageUses:
+    """Remove an image that nothing needs; 409 says what needs it. Returns those that are left."""
+    kept = next((kept for kept in await uses(providers) if kept.image.digest == digest), None)
+    if kept is None:
+        raise NotFound(f"there is no image {digest}", next="bleen image list shows the images there are")
+    if kept.why:
+        raise Conflict(
+            f"{kept.image.name} {kept.image.version} is needed",
+            why=f"it {kept.why}",
+            next="bleen image prune removes what nothing needs",
+        )
+    await providers.images.remove(digest)
+    return ImageUses(images=await uses(providers))
+
+
+@post("/v1/images/{digest:str}/export", status_code=200)
+async def export_image(providers: Here, digest: FromPath[str], data: JSONBody[ExportOrder]) -> Exported:
+    """Write an image and its base as an OCI image layout into a folder of the controller's machine."""
+    return await providers.export(digest, Path(data.folder))
+
+
+@get("/v1/image-status")
+async def show_status(providers: Here) -> PatchList:
+    """How old the patches of every service that runs are, and which published fixes it has not, asked now."""
+    running = await images_running(providers)
+    found = [ServicePatches(service, digest, await providers.bases.patching(digest)) for service, digest in sorted(running)]
+    return PatchList(services=tuple(found), at=providers.clock())
+
+
+async def uses(providers: Providers) -> tuple[Kept, ...]:
+    """Return every image with what keeps it."""
+    releases = await _releases(providers)
+    running = {digest: service for service, digest in await images_running(providers)}
+    return keeping(await providers.images.list(), releases, running)
+
+
+async def images_running(providers: Providers) -> set[tuple[str, Digest]]:
+    """Return the service and the image of every fleet that is there, warm and leaving ones included."""
+    fleets = await providers.fleets.observe()
+    return {(fleet.slot.service, (await providers.ledger.release(fleet.slot.service, fleet.release)).image) for fleet in fleets}
+
+
+async def _releases(providers: Providers) -> dict[str, Sequence[Release]]:
+    """Return the releases of every service that ever had one, newest first."""
+    services, after = set[str](), 0
+    while entries := await providers.ledger.read(Query(kinds=("release-made",), after=after)):
+        services |= {entry.service for entry in entries}
+        after = entries[-1].sequence
+    return {service: await providers.ledger.releases(service) for service in services}
+
+
+ROUTES = (list_images, show_image, build, list_uses, remove_image, export_image, show_status)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bleen.interfaces.cli.image_build import register
+from bleen.interfaces.cli import image_build, image_care
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -13,7 +13,8 @@ app = typer.Typer(
 )
 
 
-register(app)
+image_build.register(app)
+image_care.register(app)
 
 
 @app.command("list", epilog=example("bleen image list"))

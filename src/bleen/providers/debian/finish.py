@@ -12,6 +12,8 @@ from bleen.providers.debian.unpack import Tree
 
 STATUS = "var/lib/dpkg/status"
 """The list of installed packages, where scanners look for it."""
+LISTS = "var/lib/dpkg/info"
+"""Which files each package has."""
 _CERTIFICATES = "usr/share/ca-certificates/"
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _ALTERNATIVES = (
@@ -38,7 +40,6 @@ _INTERPRETER = re.compile(r"usr/bin/python3\.(\d+)")
 
 def finish(tree: Tree, packages: Sequence[Package]) -> None:
     """Add to ``tree`` what the packages' scripts would have made."""
-    tree.put(STATUS, "\n".join(_status(package) for package in packages))
     bundle = [member.data for path, member in sorted(tree.members.items()) if _is_certificate(path)]
     if bundle:
         tree.put(_BUNDLE, b"".join(data.rstrip() + b"\n" for data in bundle).decode())
@@ -51,6 +52,17 @@ def finish(tree: Tree, packages: Sequence[Package]) -> None:
     # Mounted over by the sandbox, which can mount on what is there only.
     tree.put("etc/resolv.conf", "")
     tree.put("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
+
+
+def describe(tree: Tree, packages: Sequence[Package]) -> None:
+    """Write which packages are installed, and which files each has, where dpkg has it. After hardening, so that it is true."""
+    tree.put(STATUS, "\n".join(_status(package) for package in packages))
+    owned: dict[str, list[str]] = {package.locked.name: [] for package in packages}
+    for path, owner in tree.owners.items():
+        if path in tree.members:
+            owned[owner.locked.name].append(path)
+    for name, paths in owned.items():
+        tree.put(f"{LISTS}/{name}.list", "".join(f"/{path}\n" for path in sorted(paths)))
 
 
 def _is_certificate(path: str) -> bool:

@@ -22,6 +22,8 @@ class MirrorClient:
     def __init__(self, patience: float) -> None:
         timeout = httpx.Timeout(patience, pool=None)
         self._http = httpx.AsyncClient(timeout=timeout, follow_redirects=True, headers={"accept-encoding": "identity"})
+        self.received = 0
+        """Bytes of files that came whole."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def __aenter__(self) -> "MirrorClient":
@@ -40,7 +42,9 @@ class MirrorClient:
                     if answer.status_code in (404, 410):
                         raise NotFound(f"the mirror has no {address}", next="the lock may be too old: build with --upgrade")
                     answer.raise_for_status()
-                    return await _read(answer, address, size)
+                    data = await _read(answer, address, size)
+                    self.received += len(data)
+                    return data
             except (httpx.TransportError, httpx.HTTPStatusError, httpx.InvalidURL, httpx.DecodingError) as error:
                 raise Unreachable(
                     f"the mirror does not answer for {address}",

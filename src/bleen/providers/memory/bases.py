@@ -2,19 +2,24 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from msgspec import structs
 
-from bleen.domain.base import SCRATCH, BaseOrder, Locked, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Locked, Stage
 from bleen.domain.codec import encode
 from bleen.domain.errors import BuildFailed, Unreachable
 from bleen.domain.image import Digest, File, Image
+from bleen.domain.patching import Fix, Patching
 from bleen.ports import Tell
 from bleen.providers.memory.images import MemoryImages
 
+_SIGNED = datetime(2026, 1, 1, tzinfo=UTC)
+"""When every suite here was signed."""
+
 
 class MemoryBases:
-    """Keeps the port `Bases` among the images of ``images``. Failures are asked for: `take_mirror`, `lose`."""
+    """Keeps the port `Bases` among ``images``. What happens outside is asked for: `take_mirror`, `lose`, `publish`."""
 
     def __init__(self, images: MemoryImages) -> None:
         self._images = images
@@ -22,6 +27,7 @@ class MemoryBases:
         self._built: dict[bytes, Image] = {}
         self._away = False
         self._lost: set[str] = set()
+        self._fixes: list[Fix] = []
 
     def take_mirror(self, away: bool = True) -> None:
         """Let no mirror answer, or answer again."""
@@ -56,6 +62,21 @@ class MemoryBases:
     async def packages(self, digest: Digest) -> Sequence[Locked]:
         image = await self._images.find(digest)
         return self._packages.get(image.base if image.base.startswith("sha256:") else digest, ())
+
+    def publish(self, fix: Fix) -> None:
+        """Let the archive have a fix for every base that has its package."""
+        self._fixes.append(fix)
+
+    async def patching(self, digest: Digest) -> Patching:
+        image = await self._images.find(digest)
+        base = digest if image.base == SCRATCH else image.base
+        if base == HOST:
+            return Patching(base=HOST)
+        if self._away:
+            return Patching(base=base, patched=_SIGNED, trouble="the mirror does not answer")
+        names = {package.name for package in self._packages[base]}
+        fixes = tuple(fix for fix in self._fixes if fix.package in names)
+        return Patching(base=base, patched=_SIGNED, checked=_SIGNED, fixes=fixes)
 
 
 def _locked(name: str, suite: str) -> Locked:

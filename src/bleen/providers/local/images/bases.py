@@ -9,16 +9,18 @@ from typing import Any
 
 import msgspec
 
-from bleen.domain.base import SCRATCH, BaseOrder, Distributed, Lock, Locked, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Stage
 from bleen.domain.codec import decode, digest_of, encode
-from bleen.domain.errors import BuildFailed, InvalidInput, NotFound
+from bleen.domain.errors import BleenError, BuildFailed, InvalidInput, NotFound
 from bleen.domain.image import Digest, Image
+from bleen.domain.patching import Patching
 from bleen.ports import Tell
 from bleen.providers.debian.apt import Reach, archive_of
-from bleen.providers.debian.finish import finish, runtime_of
+from bleen.providers.debian.finish import describe, finish, runtime_of
 from bleen.providers.debian.locking import make_lock, suites_of
 from bleen.providers.debian.mirror import MirrorClient
 from bleen.providers.debian.package import Package, open_package
+from bleen.providers.debian.pending import find_fixes
 from bleen.providers.debian.unpack import Tree, by_suite, harden, unpack
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.process import Shell
@@ -61,10 +63,30 @@ class LocalBases:
                 return (await build.run()).image
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:
-        manifest = await disk.in_thread(self._store.manifest, digest)
-        if manifest.content.base.startswith("sha256:"):
-            manifest = await disk.in_thread(self._store.manifest, manifest.content.base)
-        return manifest.source.lock.packages if isinstance(manifest.source, Distributed) else ()
+        _, manifest = await disk.in_thread(self._base_of, digest)
+        return manifest.source.lock.packages if manifest and isinstance(manifest.source, Distributed) else ()
+
+    async def patching(self, digest: Digest) -> Patching:
+        base, manifest = await disk.in_thread(self._base_of, digest)
+        if manifest is None or not isinstance(manifest.source, Distributed):
+            return Patching(base=HOST)
+        source = manifest.source
+        patched = max(suite.date for suite in source.lock.suites)
+        try:
+            checked, fixes = await find_fixes(source, self._reach, self._get, self._clock())
+        except BleenError as error:
+            return Patching(base=base, patched=patched, trouble=error.what)
+        return Patching(base=base, patched=patched, checked=checked, fixes=fixes)
+
+    def _base_of(self, digest: Digest) -> tuple[str, Manifest | None]:
+        """Return what the image stands on, or itself where it is a base; None where that is the machine."""
+        manifest = self._store.manifest(digest)
+        if manifest.content.base == SCRATCH:
+            return digest, manifest
+        return manifest.content.base, None if manifest.content.base == HOST else self._store.manifest(manifest.content.base)
+
+    async def _get(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
+        return await get_package(self._store, client, address, locked)
 
     async def _lock(self, order: BaseOrder, tell: Tell) -> Lock:
         path = Path(order.folder, order.lock_name)
@@ -90,6 +112,15 @@ def read_lock(path: Path, order: BaseOrder) -> Lock:
         why = "its packages, suite, patches or components were changed since"
         raise InvalidInput(f"{path.name} was made for another recipe", why=why, next=again, where=str(path))
     return lock
+
+
+async def get_package(store: Store, client: MirrorClient, address: str, locked: Locked) -> bytes:
+    """Return the package, from the store or from its archive, its digest checked in both. What is fetched is kept."""
+    data = await disk.in_thread(store.cached_package, locked.digest)
+    if data is None:
+        data = await client.get_checked(f"{address}/{locked.path}", locked.digest, locked.size)
+        await disk.in_thread(store.keep_package, locked.digest, data)
+    return data
 
 
 def _write_lock(path: Path, text: bytes) -> None:
@@ -136,39 +167,31 @@ class _Build:
         return await self._publish(runtime, key)
 
     async def _fetch(self) -> list[Package]:
-        """Return every package, in order of name: from the store, else from the mirror, its digest checked in both."""
-        archives = {
-            suite: archive_of(suite, self._recipe.mirror, Path(self._order.folder), self._reach.apt)
-            for suite in suites_of(self._recipe)
-        }
-        fetched = 0
+        """Return every package, in order of name."""
+        folder, apt = Path(self._order.folder), self._reach.apt
+        archives = {suite: archive_of(suite, self._recipe.mirror, folder, apt) for suite in suites_of(self._recipe)}
         async with MirrorClient(self._reach.patience) as client:
 
             async def one(locked: Locked) -> Package:
-                nonlocal fetched
-                data = await disk.in_thread(self._store.cached_package, locked.digest)
-                if data is None:
-                    data = await self._download(client, archives[locked.suite].address, locked)
-                    fetched += len(data)
-                return await disk.in_thread(open_package, data, locked)
+                return await disk.in_thread(
+                    open_package, await self._get(client, archives[locked.suite].address, locked), locked
+                )
 
             packages = await _all([one(locked) for locked in self._lock.packages])
-        self._said(
-            "fetch", f"{fetched / 1e6:.1f} MB of {sum(p.locked.size for p in packages) / 1e6:.1f} MB; every digest is as signed"
-        )
+            fetched = client.received
+        whole = sum(package.locked.size for package in packages)
+        self._said("fetch", f"{fetched / 1e6:.1f} MB of {whole / 1e6:.1f} MB; every digest is as signed")
         return packages
 
-    async def _download(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
+    async def _get(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
         try:
-            data = await client.get_checked(f"{address}/{locked.path}", locked.digest, locked.size)
+            return await get_package(self._store, client, address, locked)
         except NotFound as error:
             raise BuildFailed(
                 f"{locked.name} {locked.version} is not at the mirror any more",
                 why="the lock is older than what the mirror keeps",
                 next=f"bleen image build {self._recipe.image} --upgrade makes the lock anew",
             ) from error
-        await disk.in_thread(self._store.keep_package, locked.digest, data)
-        return data
 
     def _assemble(self, packages: Sequence[Package]) -> Tree:
         layers = by_suite(packages, suites_of(self._recipe))
@@ -179,6 +202,7 @@ class _Build:
         names = ", ".join(package.locked.name for package in patches[:4]) + (", ..." if len(patches) > 4 else "")
         self._said("patches", f"{len(patches)} packages of the security suite{names and f': {names}'}")
         self._said("hardening", harden(tree, self._recipe.hardening))
+        describe(tree, packages)
         return tree
 
     async def _compile(self, runtime: str) -> None:
@@ -190,7 +214,7 @@ class _Build:
 
     async def _publish(self, runtime: str, key: Digest) -> Manifest:
         version = max(suite.date for suite in self._lock.suites).strftime("%Y%m%d")
-        label = Label(self._recipe.image, version, Distributed(self._recipe, self._lock), key, base=SCRATCH)
+        label = Label(self._recipe.image, version, Distributed(self._recipe, self._lock, self._order.folder), key, base=SCRATCH)
         manifest = await disk.in_thread(self._store.publish, self._work.stage, runtime, label)
         self._said(
             "publish", f"{manifest.image.files:,} files, {manifest.image.size / 1e6:.1f} MB: {manifest.image.digest[:19]}"

@@ -7,13 +7,14 @@ from typing import assert_never
 
 from msgspec import structs
 
-from bleen.domain.base import HOST, Distributed
+from bleen.domain.base import HOST, Distributed, Exported
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import BuildFailed, InvalidInput
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Npm, Pypi, Source
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.archive import ArchiveRecipe
 from bleen.providers.local.images.directory import DirectoryRecipe
+from bleen.providers.local.images.export import export_image
 from bleen.providers.local.images.npm import NpmRecipe
 from bleen.providers.local.images.process import Shell, Target
 from bleen.providers.local.images.pypi import PypiRecipe
@@ -91,6 +92,14 @@ class LocalImages:
         manifest = await disk.in_thread(self._store.check, digest)
         if manifest.content.base.startswith("sha256:"):
             await self.verify(manifest.content.base)
+
+    async def export(self, digest: Digest, folder: Path) -> Exported:
+        """Write the image, and the base that it stands on, as an OCI image layout into ``folder``; NotFound, Conflict.
+
+        Every file is read and checked on the way.
+        """
+        with disk.room_on(folder):
+            return await disk.in_thread(export_image, self._store, digest, folder)
 
     async def list(self) -> Sequence[Image]:
         return newest_first(manifest.image for manifest in await disk.in_thread(self._store.manifests))
