@@ -181,7 +181,7 @@ def test_what_runs_and_its_base_are_never_removed(bleen: Bleen) -> None:
         typed = bleen("image", "remove", image["digest"])
         assert typed.code == 3 and "is needed" in typed.err
     assert "nothing to remove" in bleen("image", "prune").out
-    assert "runs as hello" in bleen("image", "prune", "--dry-run").out
+    assert "runs as hello r1" in bleen("image", "prune", "--dry-run").out
     assert bleen("image", "list", "--json").json["images"] == images
 
 

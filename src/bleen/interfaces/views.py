@@ -159,6 +159,8 @@ class ServicePatches(View, frozen=True):
     """What a service runs, and which fixes it has not."""
 
     service: str
+    release: str
+    """``r3``: what is warm is listed, too, because it could be gone back to."""
     image: Digest
     patching: Patching
 

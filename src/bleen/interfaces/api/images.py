@@ -11,7 +11,6 @@ from litestar.response import Stream
 from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, Conflict, NotFound
-from bleen.domain.image import Digest
 from bleen.domain.keeping import Kept, keeping
 from bleen.domain.ledger import Query
 from bleen.domain.release import Release
@@ -109,22 +108,22 @@ async def export_image(providers: Here, digest: FromPath[str], data: JSONBody[Ex
 @get("/v1/image-status")
 async def show_status(providers: Here) -> PatchList:
     """How old the patches of every service that runs are, and which published fixes it has not, asked now."""
-    running = await images_running(providers)
-    found = [ServicePatches(service, digest, await providers.bases.patching(digest)) for service, digest in sorted(running)]
+    running = await running_releases(providers)
+    found = [ServicePatches(r.service, r.name, r.image, await providers.bases.patching(r.image)) for r in running]
     return PatchList(services=tuple(found), at=providers.clock())
 
 
 async def uses(providers: Providers) -> tuple[Kept, ...]:
     """Return every image with what keeps it."""
     releases = await _releases(providers)
-    running = {digest: service for service, digest in await images_running(providers)}
+    running = {release.image: f"{release.service} {release.name}" for release in await running_releases(providers)}
     return keeping(await providers.images.list(), releases, running)
 
 
-async def images_running(providers: Providers) -> set[tuple[str, Digest]]:
-    """Return the service and the image of every fleet that is there, warm and leaving ones included."""
-    fleets = await providers.fleets.observe()
-    return {(fleet.slot.service, (await providers.ledger.release(fleet.slot.service, fleet.release)).image) for fleet in fleets}
+async def running_releases(providers: Providers) -> list[Release]:
+    """Return the release of every fleet that is there, warm and leaving ones included."""
+    names = {(fleet.slot.service, fleet.release) for fleet in await providers.fleets.observe()}
+    return [await providers.ledger.release(service, number) for service, number in sorted(names)]
 
 
 async def _releases(providers: Providers) -> dict[str, Sequence[Release]]:

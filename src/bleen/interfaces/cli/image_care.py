@@ -39,16 +39,18 @@ def show_status(ctx: Context, json: Json = False) -> None:
         session.say_json(found)
         return
     rows = [_row(one, found.at) for one in found.services]
-    session.table(("SERVICE", "IMAGE", "BASE", "PATCHES", "FIXES"), rows)
+    session.table(("SERVICE", "RELEASE", "BASE", "PATCHES", "FIXES"), rows)
     for one in found.services:
         for fix in one.patching.fixes:
-            session.say(f"{one.service}: {fix.package} {fix.installed} -> {fix.fixed}, since {fix.since:%d %b %H:%M}")
+            session.say(
+                f"{one.service} {one.release}: {fix.package} {fix.installed} -> {fix.fixed}, since {fix.since:%Y-%m-%d}"
+            )
 
 
 def _row(one: "ServicePatches", now: "datetime") -> tuple[str, ...]:
     from bleen.domain.patching import age_words, patching_words
 
-    ids = (one.service, _short(one.image), _short(one.patching.base))
+    ids = (one.service, one.release, _short(one.patching.base))
     return (*ids, age_words(one.patching, now), patching_words(one.patching, now))
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Recipe, Stage
 from bleen.domain.codec import decode, digest_of, encode
 from bleen.domain.errors import BleenError, BuildFailed, InvalidInput, NotFound
 from bleen.domain.image import Digest, Image
@@ -134,50 +135,52 @@ def _write_lock(path: Path, text: bytes) -> None:
         ) from error
 
 
+@dataclass
 class _Build:
     """One build of a base, stage by stage. What a killed one fetched, the next one finds."""
 
-    def __init__(
-        self, store: Store, order: BaseOrder, lock: Lock, reach: Reach, work: Workspace, shell: Shell, tell: Tell
-    ) -> None:
-        self._store = store
-        self._order = order
-        self._recipe = order.recipe
-        self._lock = lock
-        self._reach = reach
-        self._work = work
-        self._shell = shell
-        self._tell = tell
-        self._began = time.perf_counter()
+    store: Store
+    order: BaseOrder
+    lock: Lock
+    reach: Reach
+    work: Workspace
+    shell: Shell
+    tell: Tell
+    _began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.order.recipe
 
     async def run(self) -> Manifest:
         """Return the base: recalled where its inputs are those of an earlier build, else made."""
         key = digest_of(
-            {"packages": self._lock.packages, "recipe": [self._recipe.exclude, self._recipe.hardening], "builder": BUILDER}
+            {"packages": self.lock.packages, "recipe": [self.recipe.exclude, self.recipe.hardening], "builder": BUILDER}
         )
-        known = await disk.in_thread(self._store.recall, key)
+        known = await disk.in_thread(self.store.recall, key)
         if known is not None:
-            self._said("base", f"{len(self._lock.packages)} packages, as they were built before", cached=True)
+            self._said("base", f"{len(self.lock.packages)} packages, as they were built before", cached=True)
             return known
         packages = await self._fetch()
         tree = await disk.in_thread(self._assemble, packages)
         runtime = runtime_of(tree)
-        await disk.in_thread(tree.write, self._work.stage)
+        await disk.in_thread(tree.write, self.work.stage)
         await self._compile(runtime)
+        # Whatever judges a whole image runs here: it is assembled, and not published.
         return await self._publish(runtime, key)
 
     async def _fetch(self) -> list[Package]:
         """Return every package, in order of name."""
-        folder, apt = Path(self._order.folder), self._reach.apt
-        archives = {suite: archive_of(suite, self._recipe.mirror, folder, apt) for suite in suites_of(self._recipe)}
-        async with MirrorClient(self._reach.patience) as client:
+        folder, apt = Path(self.order.folder), self.reach.apt
+        archives = {suite: archive_of(suite, self.recipe.mirror, folder, apt) for suite in suites_of(self.recipe)}
+        async with MirrorClient(self.reach.patience) as client:
 
             async def one(locked: Locked) -> Package:
                 return await disk.in_thread(
                     open_package, await self._get(client, archives[locked.suite].address, locked), locked
                 )
 
-            packages = await _all([one(locked) for locked in self._lock.packages])
+            packages = await _all([one(locked) for locked in self.lock.packages])
             fetched = client.received
         whole = sum(package.locked.size for package in packages)
         self._said("fetch", f"{fetched / 1e6:.1f} MB of {whole / 1e6:.1f} MB; every digest is as signed")
@@ -185,37 +188,37 @@ class _Build:
 
     async def _get(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
         try:
-            return await get_package(self._store, client, address, locked)
+            return await get_package(self.store, client, address, locked)
         except NotFound as error:
             raise BuildFailed(
                 f"{locked.name} {locked.version} is not at the mirror any more",
                 why="the lock is older than what the mirror keeps",
-                next=f"bleen image build {self._recipe.image} --upgrade makes the lock anew",
+                next=f"bleen image build {self.recipe.image} --upgrade makes the lock anew",
             ) from error
 
     def _assemble(self, packages: Sequence[Package]) -> Tree:
-        layers = by_suite(packages, suites_of(self._recipe))
-        tree = unpack(packages, self._recipe)
+        layers = by_suite(packages, suites_of(self.recipe))
+        tree = unpack(packages, self.recipe)
         finish(tree, packages)
-        self._said("base", f"{len(layers.get('base', ()))} packages of {self._recipe.suite}, {len(tree.members):,} files")
+        self._said("base", f"{len(layers.get('base', ()))} packages of {self.recipe.suite}, {len(tree.members):,} files")
         patches = layers.get("patches", [])
         names = ", ".join(package.locked.name for package in patches[:4]) + (", ..." if len(patches) > 4 else "")
         self._said("patches", f"{len(patches)} packages of the security suite{names and f': {names}'}")
-        self._said("hardening", harden(tree, self._recipe.hardening))
+        self._said("hardening", harden(tree, self.recipe.hardening))
         describe(tree, packages)
         return tree
 
     async def _compile(self, runtime: str) -> None:
         if not runtime.startswith("cpython-"):
             return
-        target = target_of(self._work.stage, runtime, self._lock.architecture)
-        count = await compile_modules(self._work.stage, self._shell, target)
+        target = target_of(self.work.stage, runtime, self.lock.architecture)
+        count = await compile_modules(self.work.stage, self.shell, target)
         self._said("runtime", f"{runtime}, {count:,} modules compiled")
 
     async def _publish(self, runtime: str, key: Digest) -> Manifest:
-        version = max(suite.date for suite in self._lock.suites).strftime("%Y%m%d")
-        label = Label(self._recipe.image, version, Distributed(self._recipe, self._lock, self._order.folder), key, base=SCRATCH)
-        manifest = await disk.in_thread(self._store.publish, self._work.stage, runtime, label)
+        version = max(suite.date for suite in self.lock.suites).strftime("%Y%m%d")
+        label = Label(self.recipe.image, version, Distributed(self.recipe, self.lock, self.order.folder), key, base=SCRATCH)
+        manifest = await disk.in_thread(self.store.publish, self.work.stage, runtime, label)
         self._said(
             "publish", f"{manifest.image.files:,} files, {manifest.image.size / 1e6:.1f} MB: {manifest.image.digest[:19]}"
         )
@@ -223,7 +226,7 @@ class _Build:
 
     def _said(self, name: str, detail: str, *, cached: bool = False) -> None:
         now = time.perf_counter()
-        self._tell(Stage(name, detail, round(now - self._began, 3), cached))
+        self.tell(Stage(name, detail, round(now - self._began, 3), cached))
         self._began = now
 
 

@@ -65,6 +65,7 @@ class LocalImages:
         runtime = await recipe.assemble(work.stage, shell)
         if label.base != HOST:
             check_runtime(label.name, runtime, await self.find(label.base))
+        # Whatever judges a whole image runs here: it is assembled, and not published.
         return await disk.in_thread(self._store.publish, work.stage, runtime, label)
 
     def _recipe(self, source: Source, folder: Path) -> Recipe:
