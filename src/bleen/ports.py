@@ -4,11 +4,12 @@ Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it 
 twice is doing it once) and is paired with one that observes.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from bleen.domain.audit import Stretch
+from bleen.domain.base import HOST, BaseOrder, Locked, Stage
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
@@ -18,6 +19,7 @@ from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
 from bleen.domain.notice import Notice
+from bleen.domain.patching import Patching
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
@@ -26,10 +28,11 @@ from bleen.domain.traffic import Backend, GatewaySeen, Route
 class Images(Protocol):
     """Builds images and keeps them."""
 
-    async def build(self, name: str, source: Source, folder: Path) -> Image:
+    async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
         """Return the image of ``source``, whose paths are relative to ``folder``; built only where it is not there yet.
 
-        BuildFailed says what the source lacks; StorageFull leaves nothing half-published.
+        It stands on ``base``, the digest of an image that is there, or on the machine itself. BuildFailed says what the
+        source lacks; StorageFull leaves nothing half-published.
         """
 
     async def find(self, digest: Digest) -> Image:
@@ -45,7 +48,34 @@ class Images(Protocol):
         """Return every image, newest first."""
 
     async def remove(self, digest: Digest) -> None:
-        """Forget the image; its blobs go where no other image shares them. Nothing happens where it is not there."""
+        """Forget the image; its blobs go where no other image shares them. Nothing happens where it is not there.
+
+        Conflict where another image stands on it.
+        """
+
+
+Tell = Callable[[Stage], None]
+"""Hears of every stage of a build as it ends."""
+
+
+class Bases(Protocol):
+    """Builds base images: what images of applications stand on. They are kept among the images."""
+
+    async def build(self, order: BaseOrder, tell: Tell) -> Image:
+        """Return the base image of a recipe, by its lock; the lock is made where there is none.
+
+        Unreachable where no mirror answers, NotFound where none is known, and neither of them where all is there already;
+        BuildFailed where a mirror lies, or lacks a package; StorageFull leaves nothing half-published.
+        """
+
+    async def packages(self, digest: Digest) -> Sequence[Locked]:
+        """Return the packages of a base image, or of the one that an image stands on, by name; NotFound."""
+
+    async def patching(self, digest: Digest) -> Patching:
+        """Return which published fixes the image has not, asked now; NotFound.
+
+        Where nobody can be asked, its ``trouble`` says so: nothing else is raised.
+        """
 
 
 class Fleets(Protocol):

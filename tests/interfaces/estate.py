@@ -14,6 +14,7 @@ from bleen.domain.errors import Unreachable
 from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -36,13 +37,14 @@ class Estate:
     def __init__(self, home: Path, regions: tuple[str, ...] = ("local",)) -> None:
         self.settings = read_settings({"BLEEN_HOME": str(home)})
         self.images = MemoryImages()
+        self.bases = MemoryBases(self.images)
         self.gateways = MemoryGateways(regions)
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
         prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
         self.notices = notices
-        world = World(self.images, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
+        world = World(self.images, self.bases, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,
@@ -52,6 +54,7 @@ class Estate:
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
+            bases=self.bases,
             platform=self._describe,
             own_port=self.gateway.service_port,
             regions=regions,

@@ -21,6 +21,7 @@ from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Outcome
 from bleen.domain.service import BlueGreen, Checks, Service, Strategy
 from bleen.domain.traffic import Colour, Route
+from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.fleets import Behaviour, MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -144,6 +145,7 @@ class Stage:
         self.notices = MemoryNotices()
         self.world = World(
             self.images,
+            MemoryBases(self.images),
             self.fleets,
             MemoryGateway(self.gateways),
             self.ledger,

@@ -20,6 +20,7 @@ from bleen.providers.envoy.place import gateway_folder, places
 from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
+from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import app_url, database_url
@@ -48,6 +49,7 @@ class Controller:
         self.client = client
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
+        self.bases = LocalBases(settings.path)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
@@ -69,6 +71,7 @@ class Controller:
         """Return the ports that rollouts need."""
         return World(
             images=self.images,
+            bases=self.bases,
             fleets=self.fleets,
             gateway=self.gateway,
             ledger=self.ledger,
@@ -88,6 +91,8 @@ class Controller:
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
+            bases=self.bases,
+            export=self.images.export,
             platform=self._platform,
             own_port=self.gateway.service_port,
             environment=self.settings.environment,

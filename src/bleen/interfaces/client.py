@@ -8,34 +8,43 @@ from uuid import uuid4
 import msgspec
 
 from bleen.domain.audit import AuditReport, EntryProof, Growth
+from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import LogLine
+from bleen.domain.image import Image
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
     ActiveRollouts,
     AuditPage,
+    BuildLine,
     DryRun,
     Explanation,
+    ExportOrder,
     GoBackOrder,
     HistoryView,
+    ImageBuilt,
+    ImageFailed,
     ImageList,
+    ImageUses,
     ImageView,
     NewToken,
+    PatchList,
     PlatformView,
     RetryOrder,
     RollbackResult,
     ScaleOrder,
     ServiceList,
     ServiceView,
+    StageEnded,
     TokenList,
     TokenOrder,
 )
 from bleen.providers.transport import httpx
-from bleen.workflows.messages import DeployRequest, DeployResult, ScaleResult
+from bleen.workflows.messages import BuildRequest, DeployRequest, DeployResult, ScaleResult
 
 T = TypeVar("T")
 _QUICK = httpx.Timeout(10.0, connect=2.0)
@@ -148,16 +157,50 @@ class Client:
         """Return one image and its files."""
         return self._get(f"/v1/images/{digest}", ImageView)
 
+    def image_uses(self) -> ImageUses:
+        """Return every image, and what keeps it."""
+        return self._get("/v1/image-uses", ImageUses)
+
+    def image_status(self) -> PatchList:
+        """Return how old the patches of every service are."""
+        found: PatchList = self._ask("GET", "/v1/image-status", PatchList, timeout=_BUILDING)
+        return found
+
+    def remove_image(self, digest: str) -> ImageUses:
+        """Remove an image that nothing needs."""
+        left: ImageUses = self._ask("DELETE", f"/v1/images/{digest}", ImageUses)
+        return left
+
+    def export_image(self, digest: str, folder: str) -> Exported:
+        """Write an image for other tools, on the server's machine."""
+        return self._post(f"/v1/images/{digest}/export", ExportOrder(folder), Exported, timeout=_BUILDING)
+
+    def build_image(self, request: BuildRequest) -> Iterator[Stage | Image]:
+        """Yield each stage of a build as it ends, and the image last; raises what the build raised."""
+        options: Any = {"content": encode(request), "headers": {"content-type": "application/json"}, "timeout": _BUILDING}
+        for line in self._lines("POST", "/v1/image-builds", options):
+            told: BuildLine = _read(line, BuildLine)
+            match told:
+                case StageEnded(stage):
+                    yield stage
+                case ImageBuilt(image):
+                    yield image
+                case ImageFailed(problem):
+                    raise error_of(problem)
+
     def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         """Yield the last ``lines`` lines of each instance, then new ones while ``follow``."""
         query = _query(instance=instance, lines=lines, follow=follow)
         timeout = httpx.Timeout(10.0, read=None) if follow else _QUICK
+        for line in self._lines("GET", f"/v1/services/{service}/logs", {"params": query, "timeout": timeout}):
+            yield decode(line, LogLine)
+
+    def _lines(self, method: str, path: str, options: dict[str, Any]) -> Iterator[str]:
         try:
-            with self._http.stream("GET", f"/v1/services/{service}/logs", params=query, timeout=timeout) as answer:
+            with self._http.stream(method, path, **options) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, answer.read())
-                for line in answer.iter_lines():
-                    yield decode(line, LogLine)
+                yield from answer.iter_lines()
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
@@ -199,7 +242,7 @@ def _query(**query: str | int | bool) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items() if value != ""}
 
 
-def _read(content: bytes, kind: type[T] | Any) -> T:
+def _read(content: bytes | str, kind: type[T] | Any) -> T:
     try:
         value: T = decode(content, kind)
     except msgspec.MsgspecError as error:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from temporalio import activity
@@ -19,6 +18,7 @@ from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.traffic import Colour
+from bleen.workflows.building import build_image
 from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject, Watched
 from bleen.workflows.pulse import pulse
 from bleen.workflows.watching import Watching
@@ -52,7 +52,7 @@ class Activities:
     async def _image(self, request: DeployRequest) -> Image:
         if request.image is not None:
             return await self._world.images.find(request.image)
-        return await self._world.images.build(request.spec.service, request.spec.image, Path(request.folder))
+        return await build_image(self._world.images, self._world.bases, request.wanted)
 
     @activity.defn
     async def find_release(self, request: RolloutRequest) -> Release:

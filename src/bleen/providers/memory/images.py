@@ -7,8 +7,9 @@ from pathlib import Path
 
 from msgspec import structs
 
+from bleen.domain.base import HOST
 from bleen.domain.codec import Value, digest_of, encode
-from bleen.domain.errors import BuildFailed, ImageRejected, NotFound, StorageFull
+from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound, StorageFull
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Source
 
 
@@ -47,20 +48,26 @@ class MemoryImages:
         """Leave no room for another image, or make room again."""
         self._full = full
 
-    async def build(self, name: str, source: Source, folder: Path) -> Image:
+    async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
+        if base != HOST:
+            self._find(base)
         if source.version in self._failing:
             raise BuildFailed(f"{name} {source.version} could not be built", why=self._failing[source.version])
         files = tuple(sorted(_files(source, folder), key=lambda file: file.path))
-        digest = digest_of(files)
+        return self.keep(name, source.version, files, base)
+
+    def keep(self, name: str, version: str, files: tuple[File, ...], base: str) -> Image:
+        """Return the image of ``files`` on ``base``, kept from now on."""
+        digest = digest_of(files if base == HOST else [files, base])
         kept = self._kept.get(digest)
         if kept is None:
             if self._full:
                 raise StorageFull("no room in memory", why="it was said to be full", next="remove an image, then try again")
-            kept = self._kept[digest] = _Kept(self._describe(name, source.version, digest, files), files)
+            kept = self._kept[digest] = _Kept(self._describe(name, version, digest, files, base), files)
         self._rejected.pop(digest, None)
-        return structs.replace(kept.image, name=name, version=source.version or digest[7:19])
+        return structs.replace(kept.image, name=name, version=version or digest[7:19])
 
-    def _describe(self, name: str, version: str, digest: Digest, files: tuple[File, ...]) -> Image:
+    def _describe(self, name: str, version: str, digest: Digest, files: tuple[File, ...], base: str) -> Image:
         return Image(
             digest=digest,
             name=name,
@@ -68,6 +75,7 @@ class MemoryImages:
             created=self._clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             size=sum(file.size for file in files),
             files=len(files),
+            base=base,
         )
 
     async def find(self, digest: Digest) -> Image:
@@ -78,6 +86,8 @@ class MemoryImages:
 
     async def verify(self, digest: Digest) -> None:
         kept = self._find(digest)
+        if kept.image.base.startswith("sha256:"):
+            await self.verify(kept.image.base)
         if digest in self._rejected:
             raise ImageRejected(
                 f"{kept.files[0].path} is not what it was",
@@ -90,6 +100,11 @@ class MemoryImages:
         return sorted(images, key=lambda image: (image.created, image.digest), reverse=True)
 
     async def remove(self, digest: Digest) -> None:
+        standing = [kept.image for kept in self._kept.values() if kept.image.base == digest]
+        if standing:
+            raise Conflict(
+                f"{digest[:19]} is the base of {len(standing)} images", why=standing[0].name, next="remove those first"
+            )
         self._kept.pop(digest, None)
         self._rejected.pop(digest, None)
 
