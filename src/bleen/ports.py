@@ -15,6 +15,7 @@ from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.notice import Notice
+from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
@@ -35,8 +36,11 @@ class Images(Protocol):
     async def files(self, digest: Digest) -> Sequence[File]:
         """Return every file of the image, by path; NotFound."""
 
-    async def verify(self, digest: Digest) -> None:
-        """Read every byte again; ImageRejected says which file is not what it was (law 6)."""
+    async def verify(self, digest: Digest) -> Provenance:
+        """Read every byte again, and return what is signed of it.
+
+        ImageRejected says which file is not what it was, or why no signature counts (law 6).
+        """
 
     async def list(self) -> Sequence[Image]:
         """Return every image, newest first."""

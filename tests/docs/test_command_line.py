@@ -31,6 +31,7 @@ PROMISED = [
     "logs",
     "instances",
     "scale",
+    "image verify",
 ]
 
 

@@ -9,7 +9,7 @@ BleenError
 │   ├── InvalidInput     a file, an option or a request is wrong
 │   ├── NotFound         there is no such thing
 │   ├── BuildFailed      an image could not be built from its source
-│   ├── ImageRejected    an image is not what its digest says (law 6)
+│   ├── ImageRejected    an image is not what its digest says, or nobody who is trusted signed it (law 6)
 │   ├── StartFailed      an instance could not even be started
 │   ├── PortTaken        another program listens where Bleen must
 │   └── LawBroken        a decision would break a law; nothing was done
@@ -81,7 +81,7 @@ class BuildFailed(Permanent):
 
 
 class ImageRejected(Permanent):
-    """An image is not what its digest says."""
+    """An image is not what its digest says, or nobody who is trusted signed it."""
 
 
 class StartFailed(Permanent):

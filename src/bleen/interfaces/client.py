@@ -10,6 +10,7 @@ from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import LogLine
+from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
@@ -113,6 +114,10 @@ class Client:
         """Return one image and its files."""
         return self._get(f"/v1/images/{digest}", ImageView)
 
+    def provenance(self, digest: str) -> Provenance:
+        """Return what is signed of an image, every byte of it read; raises why it may not start."""
+        return self._get(f"/v1/images/{digest}/provenance", Provenance, _BUILDING)
+
     def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         """Yield the last ``lines`` lines of each instance, then new ones while ``follow``."""
         query = _query(instance=instance, lines=lines, follow=follow)
@@ -126,8 +131,8 @@ class Client:
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
-    def _get(self, path: str, kind: type[T] | Any, **query: str | int | bool) -> T:
-        view: T = self._ask("GET", path, kind, params=_query(**query))
+    def _get(self, path: str, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str | int | bool) -> T:
+        view: T = self._ask("GET", path, kind, params=_query(**query), timeout=timeout)
         return view
 
     def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:

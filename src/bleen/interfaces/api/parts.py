@@ -6,6 +6,7 @@ from litestar import get
 from litestar.params import FromPath
 
 from bleen.domain.ledger import Query
+from bleen.domain.provenance import Provenance
 from bleen.interfaces.api.providers import Here
 from bleen.interfaces.views import ImageList, ImageView, PlatformView
 
@@ -42,4 +43,10 @@ async def show_image(providers: Here, digest: FromPath[str]) -> ImageView:
     return ImageView(image=image, files=tuple(files))
 
 
-ROUTES = (healthz, readyz, show_platform, list_images, show_image)
+@get("/v1/images/{digest:str}/provenance")
+async def verify_image(providers: Here, digest: FromPath[str]) -> Provenance:
+    """Read every byte of an image, check who signed it, and return what is signed."""
+    return await providers.images.verify(digest)
+
+
+ROUTES = (healthz, readyz, show_platform, list_images, show_image, verify_image)

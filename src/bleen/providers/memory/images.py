@@ -7,14 +7,16 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bleen.domain.codec import Value, digest_of, encode
+from bleen.domain.codec import Value, digest_of, encode, plain
 from bleen.domain.errors import BuildFailed, ImageRejected, NotFound, StorageFull
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Source
+from bleen.domain.provenance import Provenance
 
 
 class _Kept(Value, frozen=True):
     image: Image
     files: tuple[File, ...]
+    source: Source
 
 
 def utc_now() -> datetime:
@@ -56,7 +58,7 @@ class MemoryImages:
         if kept is None:
             if self._full:
                 raise StorageFull("no room in memory", why="it was said to be full", next="remove an image, then try again")
-            kept = self._kept[digest] = _Kept(self._describe(name, source.version, digest, files), files)
+            kept = self._kept[digest] = _Kept(self._describe(name, source.version, digest, files), files, source)
         self._rejected.pop(digest, None)
         return structs.replace(kept.image, name=name, version=source.version or digest[7:19])
 
@@ -76,7 +78,7 @@ class MemoryImages:
     async def files(self, digest: Digest) -> Sequence[File]:
         return self._find(digest).files
 
-    async def verify(self, digest: Digest) -> None:
+    async def verify(self, digest: Digest) -> Provenance:
         kept = self._find(digest)
         if digest in self._rejected:
             raise ImageRejected(
@@ -84,6 +86,19 @@ class MemoryImages:
                 why=self._rejected[digest],
                 next="bleen image build makes the image again, and mends it",
             )
+        image = kept.image
+        return Provenance(
+            digest=digest,
+            name=image.name,
+            version=image.version,
+            source=plain(kept.source),
+            lock=digest_of(kept.source),
+            base=image.base,
+            runtime=image.runtime,
+            built=datetime.fromisoformat(image.created),
+            builder="urn:bleen:builder:memory",
+            key=digest_of("memory"),
+        )
 
     async def list(self) -> Sequence[Image]:
         images = (kept.image for kept in self._kept.values())

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from bleen.domain.errors import InvalidInput
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Npm, Pypi, Source
+from bleen.domain.provenance import Provenance
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.archive import ArchiveRecipe
 from bleen.providers.local.images.directory import DirectoryRecipe
@@ -84,8 +85,8 @@ class LocalImages:
     async def files(self, digest: Digest) -> Sequence[File]:
         return (await disk.in_thread(self._store.manifest, digest)).content.files
 
-    async def verify(self, digest: Digest) -> None:
-        await disk.in_thread(self._store.check, digest)
+    async def verify(self, digest: Digest) -> Provenance:
+        return await disk.in_thread(self._store.verify, digest)
 
     async def list(self) -> Sequence[Image]:
         return newest_first(manifest.image for manifest in await disk.in_thread(self._store.manifests))

@@ -1,0 +1,68 @@
+"""Whether an image can be trusted: who signed it, what is in it, what is wrong with it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bleen.domain.errors import InvalidInput, NotFound
+from bleen.interfaces.cli.options import Context, Json, example
+from bleen.interfaces.cli.session import Session
+
+if TYPE_CHECKING:
+    from bleen.domain.image import Image
+    from bleen.domain.provenance import Provenance
+    from bleen.interfaces.client import Client
+
+Chosen = Annotated[
+    str, typer.Argument(metavar="NAME|DIGEST", help="The name of an image (its newest one), or the first digits of its digest.")
+]
+_PLAIN = "type"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command(epilog=example("bleen image verify hello"))(verify)
+
+
+def verify(ctx: Context, image: Chosen, json: Json = False) -> None:
+    """Check an image as an instance would: every byte, and who signed it.
+
+    Exit code 3 where it may not start.
+    """
+    session: Session = ctx.obj
+    with session.client() as client:
+        found = choose(client, image)
+        said = client.provenance(found.digest)
+    if session.json:
+        session.say_json({"image": found, "provenance": said})
+        return
+    _tell(session, found, said)
+
+
+def choose(client: "Client", text: str) -> "Image":
+    """Return the newest image of that name, or the one whose digest begins so."""
+    images = client.images().images
+    named = [image for image in images if image.name == text]
+    digits = text.removeprefix("sha256:")
+    found = named[:1] or [image for image in images if image.digest.removeprefix("sha256:").startswith(digits)]
+    if not found:
+        raise NotFound(f"there is no image {text}", next="bleen image list")
+    if len(found) > 1:
+        raise InvalidInput(f"{len(found)} images begin with {text}", next="write more of the digest")
+    return found[0]
+
+
+def _tell(session: Session, image: "Image", said: "Provenance") -> None:
+    from bleen.domain.provenance import short
+
+    source = ", ".join(f"{key} {value}" for key, value in said.source.items() if key != _PLAIN and value not in ("", [], None))
+    base = said.base if said.base == "host" else short(said.base)
+    session.say(f"{image.name} {image.version} may start")
+    for line in (
+        f"  bytes    {image.files:,} files, {image.size:,} bytes: each is what {short(image.digest)} says",
+        f"  signed   by the key {short(said.key)}, which is trusted",
+        f"  built    {said.built:%Y-%m-%d %H:%M:%S} UTC by {said.builder}, as {said.name} {said.version}",
+        f"  from     {said.source.get(_PLAIN, 'a source')}: {source}",
+        f"  lock     {short(said.lock)}, base {base}, runtime {said.runtime or 'none'}",
+    ):
+        session.say(line, " " * 11)
