@@ -13,6 +13,7 @@ from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
+from bleen.domain.inventory import BillFormat
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.notice import Notice
 from bleen.domain.provenance import Provenance
@@ -47,6 +48,13 @@ class Images(Protocol):
 
     async def remove(self, digest: Digest) -> None:
         """Forget the image; its blobs go where no other image shares them. Nothing happens where it is not there."""
+
+
+class Scanner(Protocol):
+    """Looks into images. Reads only."""
+
+    async def bill(self, digest: Digest, form: BillFormat) -> str:
+        """Return the bill of materials of the image and its base, in JSON: equal images, equal bytes; NotFound."""
 
 
 class Fleets(Protocol):

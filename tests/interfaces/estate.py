@@ -19,6 +19,7 @@ from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.settings import read_settings
 from bleen.workflows.world import World
 from tests.interfaces.inline import InlineControl, ScriptedProber
@@ -33,6 +34,7 @@ class Estate:
     def __init__(self, home: Path, regions: tuple[str, ...] = ("local",)) -> None:
         self.settings = read_settings({"BLEEN_HOME": str(home)})
         self.images = MemoryImages()
+        self.scanner = MemoryScanner(self.images)
         self.gateways = MemoryGateways(regions)
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
@@ -46,6 +48,7 @@ class Estate:
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
+            scanner=self.scanner,
             platform=self._describe,
             own_port=self.gateway.service_port,
             regions=regions,

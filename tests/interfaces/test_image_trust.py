@@ -2,6 +2,7 @@
 
 import pytest
 
+from bleen.domain.inventory import Kind, Package
 from tests.interfaces.conftest import Bleen
 from tests.interfaces.estate import Estate
 
@@ -32,6 +33,14 @@ def test_verify_refuses_with_a_reason_and_the_way_forward(bleen: Bleen, estate: 
     typed = bleen("image", "verify", "hello")
     assert typed.code == 3
     assert "its signature is wrong" in typed.err and "again" in typed.err
+
+
+def test_sbom_prints_the_bill_and_nothing_else(bleen: Bleen, estate: Estate, digest: str) -> None:
+    """What is printed can be piped into another program, in either format."""
+    estate.scanner.hold(digest, Package(Kind.NPM, "@types/mime", "4.0.0", "node_modules/@types/mime/package.json"))
+    assert [c["purl"] for c in bleen("image", "sbom", "hello").json["components"]] == ["pkg:npm/%40types/mime@4.0.0"]
+    assert bleen("image", "sbom", "hello", "--format", "spdx").json["spdxVersion"] == "SPDX-2.3"
+    assert bleen("image", "sbom", "hello", "--format", "xml").code == 2
 
 
 @pytest.mark.usefixtures("estate")

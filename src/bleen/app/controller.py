@@ -25,6 +25,7 @@ from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.prober import GatewayProber
+from bleen.providers.scanning.scanner import ImageScanner
 from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
@@ -45,6 +46,7 @@ class Controller:
         self.client = client
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
+        self.scanner = ImageScanner(self.images)
         self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
         self.metrics = CustomMetrics(
@@ -80,6 +82,7 @@ class Controller:
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
+            scanner=self.scanner,
             platform=self._platform,
             own_port=self.gateway.service_port,
             environment=self.settings.environment,

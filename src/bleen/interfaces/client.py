@@ -10,6 +10,7 @@ from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import LogLine
+from bleen.domain.inventory import BillFormat
 from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
@@ -118,6 +119,10 @@ class Client:
         """Return what is signed of an image, every byte of it read; raises why it may not start."""
         return self._get(f"/v1/images/{digest}/provenance", Provenance, _BUILDING)
 
+    def bill(self, digest: str, form: BillFormat) -> str:
+        """Return the bill of materials of an image, as its format has it."""
+        return self._request("GET", f"/v1/images/{digest}/bill", params=_query(form=form), timeout=_BUILDING).decode()
+
     def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         """Yield the last ``lines`` lines of each instance, then new ones while ``follow``."""
         query = _query(instance=instance, lines=lines, follow=follow)
@@ -142,14 +147,17 @@ class Client:
         return result
 
     def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
+        content: T = _read(self._request(method, path, **options), kind)
+        return content
+
+    def _request(self, method: str, path: str, **options: Any) -> bytes:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
-        content: T = _read(answer.content, kind)
-        return content
+        return answer.content
 
     def _silent(self, error: httpx.TransportError) -> Unreachable:
         why = str(error) or type(error).__name__

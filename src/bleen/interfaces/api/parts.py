@@ -3,8 +3,9 @@
 import asyncio
 
 from litestar import get
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
+from bleen.domain.inventory import BillFormat
 from bleen.domain.ledger import Query
 from bleen.domain.provenance import Provenance
 from bleen.interfaces.api.providers import Here
@@ -49,4 +50,10 @@ async def verify_image(providers: Here, digest: FromPath[str]) -> Provenance:
     return await providers.images.verify(digest)
 
 
-ROUTES = (healthz, readyz, show_platform, list_images, show_image, verify_image)
+@get("/v1/images/{digest:str}/bill", media_type="application/json")
+async def show_bill(providers: Here, digest: FromPath[str], form: FromQuery[BillFormat] = BillFormat.CYCLONEDX) -> str:
+    """The bill of materials of an image and its base: CycloneDX 1.6 or SPDX 2.3."""
+    return await providers.scanner.bill(digest, form)
+
+
+ROUTES = (healthz, readyz, show_platform, list_images, show_image, verify_image, show_bill)

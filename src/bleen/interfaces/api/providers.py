@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from bleen.domain.command import Command
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Fleets, Gateway, Images, Ledger
+from bleen.ports import Fleets, Gateway, Images, Ledger, Scanner
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
 
 
@@ -49,6 +49,7 @@ class Providers:
     fleets: Fleets
     gateway: Gateway
     images: Images
+    scanner: Scanner
     platform: Callable[[], Awaitable[PlatformView]]
     """Describes the platform and its parts."""
     own_port: Callable[[str, str], int | None]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bleen.domain.errors import InvalidInput, NotFound
+from bleen.domain.inventory import BillFormat
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -22,6 +23,7 @@ _PLAIN = "type"
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=example("bleen image verify hello"))(verify)
+    app.command(epilog=example("bleen image sbom hello > sbom.json", "bleen image sbom hello --format spdx"))(sbom)
 
 
 def verify(ctx: Context, image: Chosen, json: Json = False) -> None:
@@ -37,6 +39,21 @@ def verify(ctx: Context, image: Chosen, json: Json = False) -> None:
         session.say_json({"image": found, "provenance": said})
         return
     _tell(session, found, said)
+
+
+def sbom(
+    ctx: Context,
+    image: Chosen,
+    form: Annotated[BillFormat, typer.Option("--format", help="CycloneDX 1.6, or SPDX 2.3.")] = BillFormat.CYCLONEDX,
+    json: Json = False,
+) -> None:
+    """Print the bill of materials of an image: every package of Debian, Python and npm in it and in its base.
+
+    Both formats are JSON. Equal images give equal bytes.
+    """
+    session: Session = ctx.obj
+    with session.client() as client:
+        session.out.write(client.bill(choose(client, image).digest, form))
 
 
 def choose(client: "Client", text: str) -> "Image":
