@@ -11,6 +11,7 @@ from typing import Protocol
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
+from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.inventory import BillFormat
@@ -55,6 +56,11 @@ class Scanner(Protocol):
 
     async def bill(self, digest: Digest, form: BillFormat) -> str:
         """Return the bill of materials of the image and its base, in JSON: equal images, equal bytes; NotFound."""
+
+    async def scan(self, digest: Digest) -> Scan:
+        """Return what is wrong with the image and its base, and what nobody could look at; NotFound. Never raises Unreachable:
+        a source that does not answer is a finding.
+        """
 
 
 class Fleets(Protocol):

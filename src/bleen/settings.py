@@ -68,6 +68,8 @@ class Settings(Value, frozen=True):
     """The program of the embedded engine; empty: the packaged one."""
     prometheus_url: str = ""
     """The Prometheus that custom metrics ask; empty: none."""
+    osv_url: str = ""
+    """The server that speaks OSV's API, which is asked for advisories; empty: none."""
 
     @property
     def path(self) -> Path:
@@ -103,6 +105,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         engine=_engine_access(environ),
         engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
         prometheus_url=environ.get("BLEEN_PROMETHEUS_URL", ""),
+        osv_url=environ.get("BLEEN_OSV_URL", ""),
     )
 
 

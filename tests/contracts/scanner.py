@@ -43,3 +43,12 @@ class ScannerContract:
         """Nothing is said of an image that is not there."""
         with pytest.raises(NotFound):
             await bench.scanner.bill(NOWHERE, BillFormat.CYCLONEDX)
+        with pytest.raises(NotFound):
+            await bench.scanner.scan(NOWHERE)
+
+    async def test_a_scan_says_what_it_looked_at(self, bench: ScannerBench) -> None:
+        """Of that image; twice the same, the worst first."""
+        scan, again = await bench.scanner.scan(bench.digest), await bench.scanner.scan(bench.digest)
+        assert scan.image == bench.digest and scan.checks
+        assert (scan.checks, scan.findings) == (again.checks, again.findings)
+        assert [f.severity.rank for f in scan.findings] == sorted(f.severity.rank for f in scan.findings)

@@ -32,6 +32,7 @@ PROMISED = [
     "instances",
     "scale",
     "image verify",
+    "image scan",
     "image sbom",
 ]
 

@@ -40,7 +40,7 @@ class Estate:
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
         prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
-        world = World(self.images, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
+        world = World(self.images, self.fleets, self.gateway, self.ledger, prober, metrics, notices, self.scanner, regions)
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,

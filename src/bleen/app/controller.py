@@ -46,7 +46,7 @@ class Controller:
         self.client = client
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
-        self.scanner = ImageScanner(self.images)
+        self.scanner = ImageScanner(self.images, settings.path / "scanner", osv_url=settings.osv_url)
         self.ledger = PostgresLedger(settings.database_url or database_url(database_of(settings)))
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
         self.metrics = CustomMetrics(
@@ -71,6 +71,7 @@ class Controller:
             prober=GatewayProber(self._url_of),
             metrics=self.metrics,
             notices=Hook(self.settings.notify),
+            scanner=self.scanner,
             regions=self.settings.regions,
         )
 

@@ -10,6 +10,7 @@ BleenError
 │   ├── NotFound         there is no such thing
 │   ├── BuildFailed      an image could not be built from its source
 │   ├── ImageRejected    an image is not what its digest says, or nobody who is trusted signed it (law 6)
+│   ├── ImageBlocked     a policy refuses an image for what was found in it
 │   ├── StartFailed      an instance could not even be started
 │   ├── PortTaken        another program listens where Bleen must
 │   └── LawBroken        a decision would break a law; nothing was done
@@ -82,6 +83,10 @@ class BuildFailed(Permanent):
 
 class ImageRejected(Permanent):
     """An image is not what its digest says, or nobody who is trusted signed it."""
+
+
+class ImageBlocked(Permanent):
+    """A policy refuses an image for what was found in it."""
 
 
 class StartFailed(Permanent):

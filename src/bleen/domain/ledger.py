@@ -11,6 +11,7 @@ from bleen.domain.command import Command
 from bleen.domain.decision import Decision
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Digest
+from bleen.domain.policy import Gated
 from bleen.domain.release import Release
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.verdict import Assessment
@@ -80,7 +81,9 @@ class HostsChanged(Tagged, frozen=True):
     after: tuple[str, ...]
 
 
-Event = ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Measured | Settled | Finished | Scaled | HostsChanged
+Event = (
+    ReleaseMade | RolloutStarted | Decided | Commanded | Checked | Measured | Settled | Finished | Scaled | HostsChanged | Gated
+)
 
 
 class Draft(Value, frozen=True):

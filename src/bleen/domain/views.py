@@ -25,6 +25,7 @@ from bleen.domain.ledger import (
     Scaled,
     Settled,
 )
+from bleen.domain.policy import Gated
 from bleen.domain.rollout import Aborted, Failed, Observation, Outcome, Promoted, ReleaseRef, RolledBack, Superseded
 from bleen.domain.traffic import Colour, Split
 
@@ -172,7 +173,7 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
-        case ReleaseMade() | Scaled() | HostsChanged():
+        case ReleaseMade() | Scaled() | HostsChanged() | Gated():
             return
         case _:
             assert_never(entry.event)

@@ -27,6 +27,8 @@ from bleen.interfaces.views import (
     RetryOrder,
     RollbackResult,
     ScaleOrder,
+    ScanOrder,
+    ScanView,
     ServiceList,
     ServiceView,
 )
@@ -122,6 +124,10 @@ class Client:
     def bill(self, digest: str, form: BillFormat) -> str:
         """Return the bill of materials of an image, as its format has it."""
         return self._request("GET", f"/v1/images/{digest}/bill", params=_query(form=form), timeout=_BUILDING).decode()
+
+    def scan(self, digest: str, order: ScanOrder) -> ScanView:
+        """Return what is wrong with an image, and what a policy says of it."""
+        return self._post(f"/v1/images/{digest}/scan", order, ScanView, timeout=_BUILDING)
 
     def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         """Yield the last ``lines`` lines of each instance, then new ones while ``follow``."""

@@ -1,12 +1,13 @@
 """Every input and result of every workflow, update and query, in one file."""
 
-from msgspec import structs
+from msgspec import field, structs
 
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
 from bleen.domain.gate import Gate
 from bleen.domain.image import Digest
 from bleen.domain.ledger import Draft
+from bleen.domain.policy import Policy
 from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.service import Service, Strategy
@@ -24,6 +25,8 @@ class DeployRequest(Value, frozen=True):
     by: str
     image: Digest | None = None
     """An image that is built already; None builds ``spec.image``."""
+    policy: Policy = field(default_factory=Policy)
+    """What of the findings in the image blocks its release."""
 
 
 class RollbackRequest(Value, frozen=True):

@@ -35,11 +35,18 @@ def bench(tmp_path: Path) -> LocalBench:
     add_python(tree, "typing_extensions", "4.12.2", "License-Expression: PSF-2.0")
     add_npm(tree, "left", "1.2.3", license="MIT OR Apache-2.0")
     add_npm(tree, "@types/mime", "4.0.0", license={"type": "MIT"})
-    return LocalBench(ImageScanner(shelf), image.digest, tree)
+    return LocalBench(ImageScanner(shelf, tmp_path / "scanner"), image.digest, tree)
 
 
 class TestImageScanner(ScannerContract):
     """The scanner of trees keeps the contract."""
+
+    @pytest.fixture
+    def bench(self, tmp_path: Path) -> LocalBench:
+        """An image without packages of Debian, whose scan asks no mirror."""
+        image, tree = (shelf := Shelf(tmp_path)).add("app")
+        add_npm(tree, "left", "1.2.3")
+        return LocalBench(ImageScanner(shelf, tmp_path / "scanner"), image.digest, tree)
 
 
 PURLS = [

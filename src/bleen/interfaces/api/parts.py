@@ -2,14 +2,15 @@
 
 import asyncio
 
-from litestar import get
-from litestar.params import FromPath, FromQuery
+from litestar import get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from bleen.domain.inventory import BillFormat
 from bleen.domain.ledger import Query
+from bleen.domain.policy import judge
 from bleen.domain.provenance import Provenance
 from bleen.interfaces.api.providers import Here
-from bleen.interfaces.views import ImageList, ImageView, PlatformView
+from bleen.interfaces.views import ImageList, ImageView, PlatformView, ScanOrder, ScanView
 
 
 @get("/healthz", media_type="text/plain", sync_to_thread=False)
@@ -56,4 +57,12 @@ async def show_bill(providers: Here, digest: FromPath[str], form: FromQuery[Bill
     return await providers.scanner.bill(digest, form)
 
 
-ROUTES = (healthz, readyz, show_platform, list_images, show_image, verify_image, show_bill)
+@post("/v1/images/{digest:str}/scan", status_code=200)
+async def scan_image(providers: Here, digest: FromPath[str], data: JSONBody[ScanOrder]) -> ScanView:
+    """What is wrong with an image, what nobody could look at, and what a policy says of it."""
+    image, scan = await asyncio.gather(providers.images.find(digest), providers.scanner.scan(digest))
+    judgement = judge(scan.findings, data.policy, data.environment, providers.clock().date())
+    return ScanView(image=image, scan=scan, judgement=judgement)
+
+
+ROUTES = (healthz, readyz, show_platform, list_images, show_image, verify_image, show_bill, scan_image)

@@ -6,7 +6,7 @@ import typer
 
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.inventory import BillFormat
-from bleen.interfaces.cli.options import Context, Json, example
+from bleen.interfaces.cli.options import Context, Environment, Json, example
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _PLAIN = "type"
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=example("bleen image verify hello"))(verify)
+    app.command(epilog=example("bleen image scan hello", "bleen image scan hello --env production"))(scan)
     app.command(epilog=example("bleen image sbom hello > sbom.json", "bleen image sbom hello --format spdx"))(sbom)
 
 
@@ -39,6 +40,28 @@ def verify(ctx: Context, image: Chosen, json: Json = False) -> None:
         session.say_json({"image": found, "provenance": said})
         return
     _tell(session, found, said)
+
+
+def scan(ctx: Context, image: Chosen, env: Environment = None, json: Json = False) -> None:
+    """Say what is wrong with an image, what was not checked, and whether it may be released.
+
+    By infrastructure/policy.yaml of the repository, or the default policy. Exit code 1 where that blocks it.
+    """
+    from pathlib import Path
+
+    from bleen.interfaces.cli.scan import tell_scan
+    from bleen.interfaces.repository import policy_around
+    from bleen.interfaces.views import ScanOrder
+
+    session: Session = ctx.obj
+    order = ScanOrder(session.environment(env), policy_around(Path.cwd()))
+    with session.client() as client:
+        view = client.scan(choose(client, image).digest, order)
+    if session.json:
+        session.say_json(view)
+    else:
+        tell_scan(session, view)
+    raise typer.Exit(0 if view.judgement.allowed else 1)
 
 
 def sbom(

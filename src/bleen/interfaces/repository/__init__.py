@@ -10,6 +10,7 @@ from bleen.interfaces.repository.folder import (
     validate_path,
     with_version,
 )
+from bleen.interfaces.repository.policy import policy_around
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, Severity, render
 from bleen.interfaces.repository.schema import schema
 from bleen.interfaces.repository.sense import secrets_of
@@ -24,6 +25,7 @@ __all__ = [
     "find_service",
     "init",
     "load_service",
+    "policy_around",
     "render",
     "runtime_of",
     "schema",

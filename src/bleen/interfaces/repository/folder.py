@@ -14,6 +14,7 @@ from bleen.domain.image import Npm, Pypi, Source
 from bleen.domain.release import Runtime
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import Document, plain_value, read_document
+from bleen.interfaces.repository.policy import POLICY, examine_policy
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, errors, in_order
 from bleen.interfaces.repository.references import broken_references, read_config
 from bleen.interfaces.repository.sense import contradictions, line_of
@@ -120,6 +121,8 @@ def validate_path(path: Path) -> list[Problem]:
     if not path.exists():
         return [Problem(str(path), 0, 0, "there is no such file or folder")]
     file = path / SERVICE_FILE if path.is_dir() else path
+    if file.match(str(POLICY)) and file.is_file():
+        return in_order(examine_policy(file)[1])
     if file.exists():
         root = _root_of(file)
         mine = _examine(file)[1] if file not in services(root) else []
@@ -150,6 +153,8 @@ def _examine_all(root: Path) -> list[Problem]:
         service, problems = _examine(file)
         found += problems
         loaded += [service] if service else []
+    if (root / POLICY).exists():
+        found += examine_policy(root / POLICY)[1]
     return [*found, *_shared_hosts(loaded)]
 
 

@@ -101,8 +101,16 @@ def _debian_package(paragraph: Deb822, distribution: str) -> Package:
 
 def distribution_of(tree: Path) -> str:
     """Return what a tree says that it is: ``debian-12``; empty where it says nothing."""
+    said = _os_release(tree)
+    return "-".join(filter(None, (said.get("ID", ""), said.get("VERSION_ID", ""))))
+
+
+def codename_of(tree: Path) -> str:
+    """Return the name of the release that a tree is: ``bookworm``; empty where it says nothing."""
+    return _os_release(tree).get("VERSION_CODENAME", "")
+
+
+def _os_release(tree: Path) -> dict[str, str]:
     release = next((tree / name for name in _RELEASE if (tree / name).is_file()), None)
-    if release is None:
-        return ""
-    said = dict(line.split("=", 1) for line in release.read_text("utf-8", "replace").splitlines() if "=" in line)
-    return "-".join(filter(None, (said.get("ID", "").strip('"'), said.get("VERSION_ID", "").strip('"'))))
+    lines = release.read_text("utf-8", "replace").splitlines() if release is not None else []
+    return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines) if value}

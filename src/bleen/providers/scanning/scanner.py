@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
+from bleen.domain.finding import Scan
 from bleen.domain.image import Digest, Image
 from bleen.domain.inventory import BillFormat
 
@@ -21,12 +22,24 @@ class Trees(Protocol):
 class ImageScanner:
     """Keeps the port `Scanner`."""
 
-    def __init__(self, images: Trees) -> None:
+    def __init__(self, images: Trees, folder: Path, *, osv_url: str = "") -> None:
+        """``folder`` keeps what was read of mirrors; ``osv_url`` is a server that speaks OSV's API, if there is one."""
         self._images = images
+        self._folder = folder
+        self._osv_url = osv_url
 
     async def bill(self, digest: Digest, form: BillFormat) -> str:
         image = await self._images.find(digest)
         return await asyncio.to_thread(_write_bill, form, image, self._trees(image))
+
+    async def scan(self, digest: Digest) -> Scan:
+        image = await self._images.find(digest)
+        return await asyncio.to_thread(self._scan, image, self._trees(image))
+
+    def _scan(self, image: Image, trees: list[Path]) -> Scan:
+        from bleen.providers.scanning.checks import Sources, scan_image
+
+        return scan_image(image, trees, Sources(str(self._folder), self._osv_url))
 
     def _trees(self, image: Image) -> list[Path]:
         """Return the folders of the image: its own, and that of its base."""
