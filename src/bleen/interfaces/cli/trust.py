@@ -95,7 +95,8 @@ def choose(client: "Client", text: str) -> "Image":
 def _tell(session: Session, image: "Image", said: "Provenance") -> None:
     from bleen.domain.provenance import short
 
-    source = ", ".join(f"{key} {value}" for key, value in said.source.items() if key != _PLAIN and value not in ("", [], None))
+    words = {key: value for key, value in said.source.items() if key != _PLAIN and isinstance(value, str) and value}
+    source = ", ".join(f"{key} {value}" for key, value in words.items())
     base = said.base if said.base == "host" else short(said.base)
     session.say(f"{image.name} {image.version} may start")
     for line in (

@@ -17,10 +17,11 @@ _PLACEHOLDER = re.compile(rb"example|placeholder|changeme|xxxx|dummy|your[-_]|\$
 
 
 class Rule(Value, frozen=True):
-    """How one kind of secret looks."""
+    """How one kind of secret looks. Only where one of ``signs`` stands is the pattern tried: most files have none."""
 
     id: str
     what: str
+    signs: tuple[bytes, ...]
     pattern: bytes
     severity: Severity = Severity.CRITICAL
 
@@ -29,20 +30,32 @@ RULES = (
     Rule(
         "private-key",
         "a private key",
+        (b"PRIVATE KEY",),
         rb"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----\s+[A-Za-z0-9+/=:,\- ]{16}",
     ),
-    Rule("aws-key", "an access key of AWS", rb"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-    Rule("azure-storage-key", "an account key of Azure Storage", rb"AccountKey=[A-Za-z0-9+/]{86}=="),
-    Rule("google-key", "an API key of Google", rb"\bAIza[A-Za-z0-9_-]{35}\b"),
-    Rule("github-token", "a token of GitHub", rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{82})\b"),
-    Rule("gitlab-token", "a token of GitLab", rb"\bglpat-[A-Za-z0-9_-]{20}\b"),
-    Rule("slack-token", "a token of Slack", rb"\bxox[abprs]-[A-Za-z0-9-]{20,}\b"),
-    Rule("stripe-key", "a live key of Stripe", rb"\b[rs]k_live_[A-Za-z0-9]{24,}\b"),
-    Rule("npm-token", "a token of an npm registry", rb"(?m)^\s*//[^\s]+/:_(?:authToken|auth|password)\s*=\s*[^\s$]{8,}"),
+    Rule("aws-key", "an access key of AWS", (b"AKIA", b"ASIA"), rb"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+    Rule("azure-storage-key", "an account key of Azure Storage", (b"AccountKey=",), rb"AccountKey=[A-Za-z0-9+/]{86}=="),
+    Rule("google-key", "an API key of Google", (b"AIza",), rb"\bAIza[A-Za-z0-9_-]{35}\b"),
+    Rule(
+        "github-token",
+        "a token of GitHub",
+        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"),
+        rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{82})\b",
+    ),
+    Rule("gitlab-token", "a token of GitLab", (b"glpat-",), rb"\bglpat-[A-Za-z0-9_-]{20}\b"),
+    Rule("slack-token", "a token of Slack", (b"xox",), rb"\bxox[abprs]-[A-Za-z0-9-]{20,}\b"),
+    Rule("stripe-key", "a live key of Stripe", (b"k_live_",), rb"\b[rs]k_live_[A-Za-z0-9]{24,}\b"),
+    Rule(
+        "npm-token",
+        "a token of an npm registry",
+        (b":_auth", b":_password"),
+        rb"(?m)^\s*//[^\s]+/:_(?:authToken|auth|password)\s*=\s*[^\s$]{8,}",
+    ),
     Rule(
         "url-password",
         "an address with a password in it",
-        rb"\b[a-z][a-z0-9+]{2,}://[^\s/:@\"']{1,64}:[^\s/:@\"']{6,64}@[\w.-]+",
+        (b"://",),
+        rb"://[^\s/:@\"']{1,64}:[^\s/:@\"']{6,64}@[\w.-]+",
         Severity.HIGH,
     ),
 )
@@ -100,7 +113,7 @@ def _secrets(where: str, data: bytes) -> Iterator[Finding]:
     if name in _NAMES and not public:
         yield Finding("secret-file", Severity.CRITICAL, f"it holds {_NAMES[name]}", where=where, fix=_FIX)
     for rule, pattern in _COMPILED:
-        found = pattern.search(data)
+        found = pattern.search(data) if any(sign in data for sign in rule.signs) else None
         if found and not _PLACEHOLDER.search(found[0]):
             severity = Severity.LOW if public else rule.severity
             line = data.count(b"\n", 0, found.start()) + 1
