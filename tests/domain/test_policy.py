@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bleen.domain.finding import Finding, Severity, not_checked
@@ -42,7 +42,7 @@ def waiver(**more: str) -> Waiver:
     return Waiver(**{"finding": BAD.id, "owner": "ann", "reason": "not reachable", "expires": "2026-12-31", **more})
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(findings, max_size=8).map(tuple), policies, st.sampled_from(["dev", "production"]))
 def test_every_finding_is_blocking_or_waived_or_open(found: tuple[Finding, ...], policy: Policy, environment: str) -> None:
     """None is lost and none is told twice; what blocks is of a severity that blocks there, and the rest is not."""
