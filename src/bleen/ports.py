@@ -13,13 +13,16 @@ from bleen.domain.base import HOST, BaseOrder, Locked, Stage
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
+from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
+from bleen.domain.inventory import BillFormat
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
 from bleen.domain.notice import Notice
 from bleen.domain.patching import Patching
+from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
@@ -41,8 +44,11 @@ class Images(Protocol):
     async def files(self, digest: Digest) -> Sequence[File]:
         """Return every file of the image, by path; NotFound."""
 
-    async def verify(self, digest: Digest) -> None:
-        """Read every byte again; ImageRejected says which file is not what it was (law 6)."""
+    async def verify(self, digest: Digest) -> Provenance:
+        """Read every byte again, and return what is signed of it.
+
+        ImageRejected says which file is not what it was, or why no signature counts (law 6).
+        """
 
     async def list(self) -> Sequence[Image]:
         """Return every image, newest first."""
@@ -75,6 +81,18 @@ class Bases(Protocol):
         """Return which published fixes the image has not, asked now; NotFound.
 
         Where nobody can be asked, its ``trouble`` says so: nothing else is raised.
+        """
+
+
+class Scanner(Protocol):
+    """Looks into images. Reads only."""
+
+    async def bill(self, digest: Digest, form: BillFormat) -> str:
+        """Return the bill of materials of the image and its base, in JSON: equal images, equal bytes; NotFound."""
+
+    async def scan(self, digest: Digest) -> Scan:
+        """Return what is wrong with the image and its base, and what nobody could look at; NotFound. Never raises Unreachable:
+        a source that does not answer is a finding.
         """
 
 

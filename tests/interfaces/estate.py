@@ -22,6 +22,7 @@ from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.log import MemoryLog, MemorySeal
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.settings import read_settings
 from bleen.workflows.notary import Notary
 from bleen.workflows.world import World
@@ -38,13 +39,25 @@ class Estate:
         self.settings = read_settings({"BLEEN_HOME": str(home)})
         self.images = MemoryImages()
         self.bases = MemoryBases(self.images)
+        self.scanner = MemoryScanner(self.images)
         self.gateways = MemoryGateways(regions)
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
         prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
         self.notices = notices
-        world = World(self.images, self.bases, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
+        world = World(
+            self.images,
+            self.bases,
+            self.fleets,
+            self.gateway,
+            self.ledger,
+            prober,
+            metrics,
+            notices,
+            self.scanner,
+            regions,
+        )
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,
@@ -55,6 +68,7 @@ class Estate:
             gateway=self.gateway,
             images=self.images,
             bases=self.bases,
+            scanner=self.scanner,
             platform=self._describe,
             own_port=self.gateway.service_port,
             regions=regions,

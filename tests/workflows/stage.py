@@ -28,6 +28,7 @@ from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.workflows.control import Control
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, Started
 from bleen.workflows.starting import rollout_id
@@ -143,6 +144,7 @@ class Stage:
         self.ledger = SickLedger(self.memory)
         self.metrics = MemoryMetrics(self.clock)
         self.notices = MemoryNotices()
+        self.scanner = MemoryScanner(self.images)
         self.world = World(
             self.images,
             MemoryBases(self.images),
@@ -152,6 +154,7 @@ class Stage:
             self.prober,
             self.metrics,
             self.notices,
+            self.scanner,
             ("local",),
             self.clock,
         )

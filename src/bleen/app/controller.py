@@ -27,6 +27,7 @@ from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
 from bleen.providers.prober import GatewayProber
+from bleen.providers.scanning.scanner import ImageScanner
 from bleen.providers.signing import FileSeal
 from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
@@ -50,6 +51,7 @@ class Controller:
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
         self.bases = LocalBases(settings.path)
+        self.scanner = ImageScanner(self.images, settings.path / "scanner", osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
@@ -78,6 +80,7 @@ class Controller:
             prober=GatewayProber(self._url_of),
             metrics=self.metrics,
             notices=self.notices,
+            scanner=self.scanner,
             regions=self.settings.regions,
         )
 
@@ -92,6 +95,7 @@ class Controller:
             gateway=self.gateway,
             images=self.images,
             bases=self.bases,
+            scanner=self.scanner,
             export=self.images.export,
             platform=self._platform,
             own_port=self.gateway.service_port,

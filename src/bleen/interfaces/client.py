@@ -14,6 +14,8 @@ from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import LogLine
 from bleen.domain.image import Image
+from bleen.domain.inventory import BillFormat
+from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
@@ -37,6 +39,8 @@ from bleen.interfaces.views import (
     RetryOrder,
     RollbackResult,
     ScaleOrder,
+    ScanOrder,
+    ScanView,
     ServiceList,
     ServiceView,
     StageEnded,
@@ -188,6 +192,18 @@ class Client:
                 case ImageFailed(problem):
                     raise error_of(problem)
 
+    def provenance(self, digest: str) -> Provenance:
+        """Return what is signed of an image, every byte of it read; raises why it may not start."""
+        return self._get(f"/v1/images/{digest}/provenance", Provenance, _BUILDING)
+
+    def bill(self, digest: str, form: BillFormat) -> str:
+        """Return the bill of materials of an image, as its format has it."""
+        return self._request("GET", f"/v1/images/{digest}/bill", params=_query(form=form), timeout=_BUILDING).decode()
+
+    def scan(self, digest: str, order: ScanOrder) -> ScanView:
+        """Return what is wrong with an image, and what a policy says of it."""
+        return self._post(f"/v1/images/{digest}/scan", order, ScanView, timeout=_BUILDING)
+
     def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         """Yield the last ``lines`` lines of each instance, then new ones while ``follow``."""
         query = _query(instance=instance, lines=lines, follow=follow)
@@ -204,8 +220,8 @@ class Client:
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
-    def _get(self, path: str, kind: type[T] | Any, **query: str | int | bool) -> T:
-        view: T = self._ask("GET", path, kind, params=_query(**query))
+    def _get(self, path: str, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str | int | bool) -> T:
+        view: T = self._ask("GET", path, kind, params=_query(**query), timeout=timeout)
         return view
 
     def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:
@@ -215,16 +231,19 @@ class Client:
         return result
 
     def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
+        content: T = _read(self._request(method, path, **options) or b"null", kind)
+        return content
+
+    def _request(self, method: str, path: str, **options: Any) -> bytes:
         try:
-            answer = self._request(method, path, **options)
+            answer = self._send(method, path, **options)
         except httpx.TransportError as error:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
-        content: T = _read(answer.content or b"null", kind)
-        return content
+        return answer.content
 
-    def _request(self, method: str, path: str, **options: Any) -> "httpx.Response":
+    def _send(self, method: str, path: str, **options: Any) -> "httpx.Response":
         """Ask; once more where the connection broke before the answer: a write has a key, and is done once."""
         try:
             return self._http.request(method, path, **options)

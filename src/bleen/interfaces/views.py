@@ -10,11 +10,13 @@ from bleen.domain.base import Locked, Stage
 from bleen.domain.codec import Tagged, Value, lasting
 from bleen.domain.decision import Decision
 from bleen.domain.duration import Duration
+from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet
 from bleen.domain.image import Digest, File, Image
 from bleen.domain.keeping import Kept
 from bleen.domain.ledger import Event
 from bleen.domain.patching import Patching
+from bleen.domain.policy import Judgement, Policy
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.strategy import Step
 from bleen.domain.traffic import GatewaySeen
@@ -206,6 +208,21 @@ class ImageList(View, frozen=True):
     """Every image, newest first."""
 
     images: tuple[Image, ...]
+
+
+class ScanOrder(Value, frozen=True):
+    """Scan an image, and judge what is found."""
+
+    environment: str
+    policy: Policy
+
+
+class ScanView(View, frozen=True):
+    """What was found in an image, and what a policy says of it."""
+
+    image: Image
+    scan: Scan
+    judgement: Judgement
 
 
 class Returning(Tagged, frozen=True):

@@ -1,6 +1,6 @@
 """Every input and result of every workflow, update and query, in one file."""
 
-from msgspec import structs
+from msgspec import field, structs
 
 from bleen.domain.base import BaseOrder
 from bleen.domain.codec import Tagged, Value
@@ -8,6 +8,7 @@ from bleen.domain.decision import Decision
 from bleen.domain.gate import Gate
 from bleen.domain.image import Digest, Source
 from bleen.domain.ledger import Draft
+from bleen.domain.policy import Policy
 from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.service import Service, Strategy
@@ -27,6 +28,8 @@ class DeployRequest(Value, frozen=True):
     """An image that is built already; None builds ``spec.image``."""
     base: BaseOrder | None = None
     """The base that ``spec.image`` names; None where that is the machine itself."""
+    policy: Policy = field(default_factory=Policy)
+    """What of the findings in the image blocks its release."""
 
     @property
     def wanted(self) -> "BuildRequest":

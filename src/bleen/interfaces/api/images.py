@@ -1,19 +1,22 @@
-"""Images: built, listed, shown, compared with the newest fixes, exported, removed."""
+"""Images: built, listed, shown, verified, scanned, compared with the newest fixes, exported, removed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from litestar import delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream
 
 from bleen.domain.access import Role
 from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, Conflict, NotFound
+from bleen.domain.inventory import BillFormat
 from bleen.domain.keeping import Kept, keeping
 from bleen.domain.ledger import Query
+from bleen.domain.policy import judge
+from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.problem import problem_of
@@ -26,6 +29,8 @@ from bleen.interfaces.views import (
     ImageUses,
     ImageView,
     PatchList,
+    ScanOrder,
+    ScanView,
     ServicePatches,
     StageEnded,
 )
@@ -50,6 +55,26 @@ async def show_image(providers: Here, digest: FromPath[str]) -> ImageView:
     asked = (providers.images.find(digest), providers.images.files(digest), providers.bases.packages(digest))
     image, files, packages = await asyncio.gather(*asked)
     return ImageView(image=image, files=tuple(files), packages=tuple(packages))
+
+
+@get("/v1/images/{digest:str}/provenance", opt=VIEW)
+async def verify_image(providers: Here, digest: FromPath[str]) -> Provenance:
+    """Read every byte of an image, check who signed it, and return what is signed."""
+    return await providers.images.verify(digest)
+
+
+@get("/v1/images/{digest:str}/bill", opt=VIEW, media_type="application/json")
+async def show_bill(providers: Here, digest: FromPath[str], form: FromQuery[BillFormat] = BillFormat.CYCLONEDX) -> str:
+    """The bill of materials of an image and its base: CycloneDX 1.6 or SPDX 2.3."""
+    return await providers.scanner.bill(digest, form)
+
+
+@post("/v1/images/{digest:str}/scan", status_code=200, opt=VIEW)
+async def scan_image(providers: Here, digest: FromPath[str], data: JSONBody[ScanOrder]) -> ScanView:
+    """What is wrong with an image, what nobody could look at, and what a policy says of it."""
+    image, scan = await asyncio.gather(providers.images.find(digest), providers.scanner.scan(digest))
+    judgement = judge(scan.findings, data.policy, data.environment, providers.clock().date())
+    return ScanView(image=image, scan=scan, judgement=judgement)
 
 
 @post("/v1/image-builds", status_code=200, opt=BUILD, media_type="application/x-ndjson", sync_to_thread=False)
@@ -141,4 +166,15 @@ async def _releases(providers: Providers) -> dict[str, Sequence[Release]]:
     return {service: await providers.ledger.releases(service) for service in services}
 
 
-ROUTES = (list_images, show_image, build, list_uses, remove_image, export_image, show_status)
+ROUTES = (
+    list_images,
+    show_image,
+    verify_image,
+    show_bill,
+    scan_image,
+    build,
+    list_uses,
+    remove_image,
+    export_image,
+    show_status,
+)

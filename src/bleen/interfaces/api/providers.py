@@ -14,7 +14,7 @@ from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Notices
+from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Notices, Scanner
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
 from bleen.workflows.notary import Notary
 
@@ -61,6 +61,7 @@ class Providers:
     gateway: Gateway
     images: Images
     bases: Bases
+    scanner: Scanner
     platform: Callable[[], Awaitable[PlatformView]]
     """Describes the platform and its parts."""
     own_port: Callable[[str, str], int | None]

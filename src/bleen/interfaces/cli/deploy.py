@@ -34,8 +34,8 @@ def deploy(
 ) -> None:
     """Make a release of a service and roll it out.
 
-    Exit code 0: promoted, or nothing to change. 1: it failed, and the old release has all traffic. 2: the service
-    file or the command is wrong. 3: the platform could not do it.
+    Exit code 0: promoted, or nothing to change. 1: it failed, or a policy blocks its image, and the old release has all
+    traffic. 2: the service file or the command is wrong. 3: the platform could not do it.
     """
     session: Session = ctx.obj
     request = _request(session, session.environment(env), service, version, image)
@@ -59,7 +59,7 @@ def _request(session: Session, environment: str, service: str, version: str | No
     from dataclasses import replace
     from pathlib import Path
 
-    from bleen.interfaces.repository import find_root, find_service, runtime_of, with_version
+    from bleen.interfaces.repository import find_root, find_service, policy_around, runtime_of, with_version
     from bleen.workflows.messages import DeployRequest
 
     if version is not None and image is not None:
@@ -75,6 +75,7 @@ def _request(session: Session, environment: str, service: str, version: str | No
         by=session.person,
         image=None if image is None else _digest(image),
         base=loaded.base,
+        policy=policy_around(loaded.folder),
     )
 
 

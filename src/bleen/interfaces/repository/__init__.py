@@ -11,6 +11,7 @@ from bleen.interfaces.repository.folder import (
     validate_path,
     with_version,
 )
+from bleen.interfaces.repository.policy import policy_around
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, Severity, render
 from bleen.interfaces.repository.recipes import LoadedRecipe, find_recipe
 from bleen.interfaces.repository.schema import schema
@@ -29,6 +30,7 @@ __all__ = [
     "find_service",
     "init",
     "load_service",
+    "policy_around",
     "render",
     "runtime_of",
     "schema",

@@ -15,6 +15,7 @@ from bleen.domain.image import Npm, Pypi, Source
 from bleen.domain.release import Runtime
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import Document, plain_value, read_document
+from bleen.interfaces.repository.policy import POLICY, examine_policy
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, errors, in_order
 from bleen.interfaces.repository.recipes import RECIPES, examine_recipe, find_recipe, recipes
 from bleen.interfaces.repository.references import broken_references, read_config
@@ -132,6 +133,8 @@ def validate_path(path: Path) -> list[Problem]:
     file = path / SERVICE_FILE if path.is_dir() else path
     if file.parent.match(RECIPES) and file.is_file():
         return in_order(examine_recipe(file)[1])
+    if file.match(str(POLICY)) and file.is_file():
+        return in_order(examine_policy(file)[1])
     if file.exists():
         root = _root_of(file)
         mine = _examine(file)[1] if file not in services(root) else []
@@ -180,6 +183,8 @@ def _examine_all(root: Path) -> list[Problem]:
         loaded += [service] if service else []
     for path in recipes(root):
         found += examine_recipe(path)[1]
+    if (root / POLICY).exists():
+        found += examine_policy(root / POLICY)[1]
     return [*found, *_shared_hosts(loaded)]
 
 

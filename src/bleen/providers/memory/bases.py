@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec import structs
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Locked, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Stage
 from bleen.domain.codec import encode
 from bleen.domain.errors import BuildFailed, Unreachable
 from bleen.domain.image import Digest, File, Image
@@ -54,7 +54,8 @@ class MemoryBases:
         packages = tuple(_locked(name, order.recipe.suite) for name in sorted(order.recipe.packages))
         data = encode(order.recipe)
         file = File(path="recipe.json", digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
-        image = self._built[asked] = self._images.keep(order.recipe.image, "1", (file,), SCRATCH)
+        source = Distributed(order.recipe, Lock(order.recipe.asks, "all", (), packages), order.folder)
+        image = self._built[asked] = self._images.keep(order.recipe.image, "1", (file,), SCRATCH, source)
         self._packages[image.digest] = packages
         tell(Stage("base", f"{len(packages)} packages"))
         return image

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bleen.domain.base import HOST
-from bleen.domain.codec import Value, digest_of, encode
+from bleen.domain.base import HOST, Distributed
+from bleen.domain.codec import Value, digest_of, encode, plain
 from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound, StorageFull
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Source
+from bleen.domain.provenance import Provenance
 
 
 class _Kept(Value, frozen=True):
     image: Image
     files: tuple[File, ...]
+    source: Source | Distributed
 
 
 def utc_now() -> datetime:
@@ -54,16 +56,16 @@ class MemoryImages:
         if source.version in self._failing:
             raise BuildFailed(f"{name} {source.version} could not be built", why=self._failing[source.version])
         files = tuple(sorted(_files(source, folder), key=lambda file: file.path))
-        return self.keep(name, source.version, files, base)
+        return self.keep(name, source.version, files, base, source)
 
-    def keep(self, name: str, version: str, files: tuple[File, ...], base: str) -> Image:
-        """Return the image of ``files`` on ``base``, kept from now on."""
+    def keep(self, name: str, version: str, files: tuple[File, ...], base: str, source: Source | Distributed) -> Image:
+        """Return the image of ``files`` on ``base``, built from ``source``, kept from now on."""
         digest = digest_of(files if base == HOST else [files, base])
         kept = self._kept.get(digest)
         if kept is None:
             if self._full:
                 raise StorageFull("no room in memory", why="it was said to be full", next="remove an image, then try again")
-            kept = self._kept[digest] = _Kept(self._describe(name, version, digest, files, base), files)
+            kept = self._kept[digest] = _Kept(self._describe(name, version, digest, files, base), files, source)
         self._rejected.pop(digest, None)
         return structs.replace(kept.image, name=name, version=version or digest[7:19])
 
@@ -84,7 +86,7 @@ class MemoryImages:
     async def files(self, digest: Digest) -> Sequence[File]:
         return self._find(digest).files
 
-    async def verify(self, digest: Digest) -> None:
+    async def verify(self, digest: Digest) -> Provenance:
         kept = self._find(digest)
         if kept.image.base.startswith("sha256:"):
             await self.verify(kept.image.base)
@@ -94,6 +96,19 @@ class MemoryImages:
                 why=self._rejected[digest],
                 next="bleen image build makes the image again, and mends it",
             )
+        image = kept.image
+        return Provenance(
+            digest=digest,
+            name=image.name,
+            version=image.version,
+            source=plain(kept.source),
+            lock=digest_of(kept.source),
+            base=image.base,
+            runtime=image.runtime,
+            built=datetime.fromisoformat(image.created),
+            builder="urn:bleen:builder:memory",
+            key=digest_of("memory"),
+        )
 
     async def list(self) -> Sequence[Image]:
         images = (kept.image for kept in self._kept.values())

@@ -11,6 +11,7 @@ from bleen.domain.base import HOST, Distributed, Exported
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import BuildFailed, InvalidInput
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Npm, Pypi, Source
+from bleen.domain.provenance import Provenance
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.archive import ArchiveRecipe
 from bleen.providers.local.images.directory import DirectoryRecipe
@@ -89,10 +90,8 @@ class LocalImages:
     async def files(self, digest: Digest) -> Sequence[File]:
         return (await disk.in_thread(self._store.manifest, digest)).content.files
 
-    async def verify(self, digest: Digest) -> None:
-        manifest = await disk.in_thread(self._store.check, digest)
-        if manifest.content.base.startswith("sha256:"):
-            await self.verify(manifest.content.base)
+    async def verify(self, digest: Digest) -> Provenance:
+        return await disk.in_thread(self._store.verify, digest)
 
     async def export(self, digest: Digest, folder: Path) -> Exported:
         """Write the image, and the base that it stands on, as an OCI image layout into ``folder``; NotFound, Conflict.

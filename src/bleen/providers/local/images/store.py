@@ -6,6 +6,7 @@
     trees/<hex>/                an image to run from: read-only, its files are links to blobs
     manifests/<hex>.json        what the image is: written last, so that an image without one does not exist
     recipes/<hex>.json          the image that a locked source became
+    provenance/<hex>/           who says so: signed envelopes, written before the manifest
     locks/<hex>                 what sources without a lock of their own were resolved to
     packages/<hex>              packages of a distribution, as they were fetched, for the next build
     builders/<hex>.lock         held while one request is built
@@ -24,11 +25,15 @@ from pathlib import Path
 
 import msgspec
 
+from bleen import __version__
 from bleen.domain.base import HOST, Distributed
 from bleen.domain.codec import Value, decode, digest_of, encode
 from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound
 from bleen.domain.image import Digest, File, Image, Source
+from bleen.domain.provenance import Built, Provenance
 from bleen.providers.local.images import disk, tree
+from bleen.providers.local.images.keys import Keys
+from bleen.providers.local.images.notary import Notary
 
 FORMAT = 1
 
@@ -102,6 +107,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = root / "store.lock"
+        self.notary = Notary(root / "provenance", Keys(root.parent / "keys"))
         self._read: dict[Digest, bytes] = {}
         """Trees that this process has read and found good, each with its fingerprint then."""
 
@@ -151,11 +157,22 @@ class Store:
             self._read[digest] = before
         return manifest
 
+    def verify(self, digest: Digest) -> Provenance:
+        """Return what is signed of the image after reading all of it, and of the base that it stands on; ImageRejected."""
+        base = self.check(digest).content.base
+        if base.startswith("sha256:"):
+            self.verify(base)
+        return self.notary.examine(digest)
+
     def recall(self, lock: Digest) -> Manifest | None:
-        """Return the image that ``lock`` became, every byte of it read; None where it must be built, or built again."""
+        """Return the image that ``lock`` became, every byte of it read; None where it must be built, or built again.
+
+        Only a signature says which image that is: a note that was changed would have another image signed as this one.
+        """
         path = self.root / "recipes" / f"{_hex(lock)}.json"
         try:
-            return self.check(decode(path.read_bytes(), Digest))
+            digest: Digest = decode(path.read_bytes(), Digest)
+            return self.check(digest) if self.notary.vouched(digest, lock) else None
         except (FileNotFoundError, NotFound, ImageRejected, msgspec.DecodeError):
             return None
 
@@ -184,10 +201,13 @@ class Store:
             try:
                 self._seal(stage, manifest.content.files)
                 self._place(stage, digest)
+                self.notary.vouch(_built(manifest))
                 disk.write_whole(self._manifest_path(digest), encode(known or manifest))
             except BaseException:
                 self._collect()
                 raise
+        else:
+            self.notary.vouch(_built(manifest))
         disk.write_whole(self.root / "recipes" / f"{_hex(manifest.lock)}.json", encode(digest))
         return known or manifest
 
@@ -256,6 +276,7 @@ class Store:
             work = self._open_workspace()
             try:
                 self._manifest_path(digest).unlink()
+                self.notary.forget(digest)
                 self._collect()
                 self._collect_packages()
             finally:
@@ -381,6 +402,21 @@ def stands(digest: Digest, on_it: Sequence[Image]) -> Conflict:
 def newest_first(images: Iterable[Image]) -> Sequence[Image]:
     """Return the images in the order of the port."""
     return sorted(images, key=lambda image: (image.created, image.digest), reverse=True)
+
+
+def _built(manifest: Manifest) -> Built:
+    """Return what there is to sign of an image that was built at this moment."""
+    return Built(
+        digest=digest_of(manifest.content),
+        name=manifest.name,
+        version=manifest.version,
+        source=manifest.source,
+        lock=manifest.lock,
+        base=manifest.content.base,
+        runtime=manifest.content.runtime,
+        at=datetime.now(UTC),
+        by=__version__,
+    )
 
 
 def _hex(digest: Digest) -> str:
