@@ -38,6 +38,7 @@ from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.settings import EngineAccess
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
@@ -71,7 +72,15 @@ class Estate:
         self.gateway = MemoryGateway(self.gateways)
         self.ledger = MemoryLedger()
         self.world = World(
-            self.images, self.fleets, self.gateway, self.ledger, Yes(), MemoryMetrics(), MemoryNotices(), (REGION,)
+            images=self.images,
+            fleets=self.fleets,
+            gateway=self.gateway,
+            ledger=self.ledger,
+            prober=Yes(),
+            metrics=MemoryMetrics(),
+            notices=MemoryNotices(),
+            scanner=MemoryScanner(self.images),
+            regions=(REGION,),
         )
 
     async def release(self, service: str, version: str) -> Release:

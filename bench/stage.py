@@ -57,6 +57,7 @@ class Stage:
             runtime=runtime_of(loaded),
             folder=str(loaded.folder),
             by=PERSON,
+            base=loaded.base,
         )
         result = self.client.deploy(request)
         if isinstance(result, Refused):

@@ -4,20 +4,25 @@ Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it 
 twice is doing it once) and is paired with one that observes.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from bleen.domain.audit import Stretch
+from bleen.domain.base import HOST, BaseOrder, Locked, Stage
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
+from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
+from bleen.domain.inventory import BillFormat
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
 from bleen.domain.notice import Notice
+from bleen.domain.patching import Patching
+from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, GatewaySeen, Route
@@ -26,10 +31,11 @@ from bleen.domain.traffic import Backend, GatewaySeen, Route
 class Images(Protocol):
     """Builds images and keeps them."""
 
-    async def build(self, name: str, source: Source, folder: Path) -> Image:
+    async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
         """Return the image of ``source``, whose paths are relative to ``folder``; built only where it is not there yet.
 
-        BuildFailed says what the source lacks; StorageFull leaves nothing half-published.
+        It stands on ``base``, the digest of an image that is there, or on the machine itself. BuildFailed says what the
+        source lacks; StorageFull leaves nothing half-published.
         """
 
     async def find(self, digest: Digest) -> Image:
@@ -38,14 +44,56 @@ class Images(Protocol):
     async def files(self, digest: Digest) -> Sequence[File]:
         """Return every file of the image, by path; NotFound."""
 
-    async def verify(self, digest: Digest) -> None:
-        """Read every byte again; ImageRejected says which file is not what it was (law 6)."""
+    async def verify(self, digest: Digest) -> Provenance:
+        """Read every byte again, and return what is signed of it.
+
+        ImageRejected says which file is not what it was, or why no signature counts (law 6).
+        """
 
     async def list(self) -> Sequence[Image]:
         """Return every image, newest first."""
 
     async def remove(self, digest: Digest) -> None:
-        """Forget the image; its blobs go where no other image shares them. Nothing happens where it is not there."""
+        """Forget the image; its blobs go where no other image shares them. Nothing happens where it is not there.
+
+        Conflict where another image stands on it.
+        """
+
+
+Tell = Callable[[Stage], None]
+"""Hears of every stage of a build as it ends."""
+
+
+class Bases(Protocol):
+    """Builds base images: what images of applications stand on. They are kept among the images."""
+
+    async def build(self, order: BaseOrder, tell: Tell) -> Image:
+        """Return the base image of a recipe, by its lock; the lock is made where there is none.
+
+        Unreachable where no mirror answers, NotFound where none is known, and neither of them where all is there already;
+        BuildFailed where a mirror lies, or lacks a package; StorageFull leaves nothing half-published.
+        """
+
+    async def packages(self, digest: Digest) -> Sequence[Locked]:
+        """Return the packages of a base image, or of the one that an image stands on, by name; NotFound."""
+
+    async def patching(self, digest: Digest) -> Patching:
+        """Return which published fixes the image has not, asked now; NotFound.
+
+        Where nobody can be asked, its ``trouble`` says so: nothing else is raised.
+        """
+
+
+class Scanner(Protocol):
+    """Looks into images. Reads only."""
+
+    async def bill(self, digest: Digest, form: BillFormat) -> str:
+        """Return the bill of materials of the image and its base, in JSON: equal images, equal bytes; NotFound."""
+
+    async def scan(self, digest: Digest) -> Scan:
+        """Return what is wrong with the image and its base, and what nobody could look at; NotFound. Never raises Unreachable:
+        a source that does not answer is a finding.
+        """
 
 
 class Fleets(Protocol):

@@ -74,6 +74,8 @@ class Settings(Value, frozen=True):
     """Environments where nobody approves what they deployed themselves."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine: of a proxy before it."""
+    osv_url: str = ""
+    """The server that speaks OSV's API, which is asked for advisories; empty: none."""
 
     @property
     def path(self) -> Path:
@@ -112,6 +114,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         database_owner_url=environ.get("BLEEN_DATABASE_OWNER_URL", ""),
         four_eyes=_names(environ, "BLEEN_FOUR_EYES"),
         hosts=_names(environ, "BLEEN_API_HOSTS"),
+        osv_url=environ.get("BLEEN_OSV_URL", ""),
     )
 
 

@@ -85,8 +85,9 @@ class ImagesContract:
     async def test_what_was_just_built_is_verified(self, bench: ImagesBench) -> None:
         """A good image passes, any number of times."""
         built = await build(bench, 1)
-        await bench.images.verify(built.digest)
-        await bench.images.verify(built.digest)
+        said = await bench.images.verify(built.digest)
+        assert await bench.images.verify(built.digest) == said
+        assert (said.digest, said.name, said.version, said.base) == (built.digest, built.name, built.version, built.base)
 
     async def test_a_changed_file_is_rejected_by_name(self, bench: ImagesBench) -> None:
         """Law 6: an image that is not its digest any more is refused, and the message says which file and what to do."""

@@ -11,6 +11,7 @@ from bleen.domain.codec import encode
 from bleen.domain.command import Pause
 from bleen.domain.decision import Done, Shift, Wait
 from bleen.domain.errors import InvalidInput, NotFound
+from bleen.domain.finding import Finding, Severity
 from bleen.domain.ledger import (
     KINDS,
     Checked,
@@ -31,6 +32,7 @@ from bleen.domain.ledger import (
     TokenRevoked,
     kind_of,
 )
+from bleen.domain.policy import Gated, Waived, Waiver
 from bleen.domain.release import Release, Runtime, SecretRef, config_digest
 from bleen.domain.rollout import Observation, Promoted, ReleaseRef, RolledBack, Rollout
 from bleen.domain.service import BlueGreen
@@ -125,6 +127,20 @@ def sample_events() -> tuple[Event, ...]:
         Finished(),
         Scaled(release=2, size=3),
         HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
+        Gated(
+            image=f"sha256:{5:064x}",
+            allowed=False,
+            blocks=(Severity.CRITICAL,),
+            blocking=(Finding("CVE-2026-1", Severity.CRITICAL, "a hole", "libfoo", "1.0", "1.1", "etc/x", "use 1.1"),),
+            waived=(
+                Waived(
+                    Finding("setuid", Severity.HIGH, "it is setuid", where="bin/su"),
+                    Waiver(finding="setuid", owner="ann", reason="needed", expires="2027-01-31"),
+                ),
+            ),
+            not_checked=("the host: it is no part of the image",),
+            counts={"critical": 1, "high": 1, "not-checked": 1},
+        ),
         Measured(assessment()),
         TokenMade(Token("t1", "ada", "sha256:0", {"dev": Role.DEPLOYER}, NOON, NOON, "eve")),
         TokenRevoked("t1", "ada"),

@@ -33,6 +33,9 @@ PROMISED = [
     "scale",
     "audit",
     "audit verify",
+    "image verify",
+    "image scan",
+    "image sbom",
 ]
 
 

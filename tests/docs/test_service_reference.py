@@ -1,25 +1,31 @@
-"""The reference of the service file says what the types say."""
+"""The references of the files that people write say what the types say."""
 
 from pathlib import Path
 
+import pytest
+
+from bleen.domain.base import Recipe
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import parse_document
-from bleen.interfaces.repository.reference import EXAMPLE, service_reference
-from bleen.interfaces.repository.schema import schema, structs_of
+from bleen.interfaces.repository.reference import EXAMPLE, IMAGE_EXAMPLE, image_reference, service_reference
+from bleen.interfaces.repository.schema import KINDS, schema, structs_of
 from bleen.interfaces.repository.shape import mismatches
 
 PAGE = Path(__file__).parents[2] / "docs/reference/service-file.md"
+IMAGE_PAGE = PAGE.with_name("image-file.md")
 
 
 def test_the_page_is_what_the_types_say() -> None:
     """Where it differs: `python -m bleen.interfaces.repository.reference` writes it anew."""
     assert PAGE.read_text("utf-8") == service_reference()
+    assert IMAGE_PAGE.read_text("utf-8") == image_reference()
 
 
-def test_the_page_names_every_key_of_every_struct() -> None:
+@pytest.mark.parametrize(("top", "path"), [(Service, PAGE), (Recipe, IMAGE_PAGE)])
+def test_the_page_names_every_key_of_every_struct(top: type, path: Path) -> None:
     """No key can be added without its row."""
-    page = PAGE.read_text("utf-8")
-    for kind in structs_of(Service):
+    page = path.read_text("utf-8")
+    for kind in structs_of(top):
         for field in kind.fields:
             assert f"| `{field.encode_name}` |" in page
 
@@ -33,6 +39,12 @@ def test_ten_lines_are_enough() -> None:
     assert EXAMPLE in PAGE.read_text("utf-8")
 
 
+def test_the_recipe_on_the_page_is_a_good_one() -> None:
+    """It stands there word for word."""
+    assert not mismatches(parse_document(IMAGE_EXAMPLE.encode(), "example"), Recipe)
+    assert IMAGE_EXAMPLE in IMAGE_PAGE.read_text("utf-8")
+
+
 def test_a_line_is_enough_for_a_canary() -> None:
     """It stands in the page, and is a valid strategy beside the example."""
     line = "strategy: {type: canary, preset: normal}"
@@ -40,9 +52,10 @@ def test_a_line_is_enough_for_a_canary() -> None:
     assert not mismatches(parse_document(f"{EXAMPLE}{line}\n".encode(), "example"), Service)
 
 
-def test_every_key_has_a_meaning_and_a_default_or_is_required() -> None:
+@pytest.mark.parametrize("word", KINDS)
+def test_every_key_has_a_meaning_and_a_default_or_is_required(word: str) -> None:
     """So has the JSON Schema that editors show."""
-    for part in schema()["$defs"].values():
+    for part in schema(word)["$defs"].values():
         assert part["title"]
         assert part["description"]
         assert ("properties" in part) != ("enum" in part)

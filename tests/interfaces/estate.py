@@ -14,6 +14,7 @@ from bleen.domain.errors import Unreachable
 from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -21,6 +22,7 @@ from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.log import MemoryLog, MemorySeal
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.settings import read_settings
 from bleen.workflows.notary import Notary
 from bleen.workflows.world import World
@@ -36,13 +38,26 @@ class Estate:
     def __init__(self, home: Path, regions: tuple[str, ...] = ("local",)) -> None:
         self.settings = read_settings({"BLEEN_HOME": str(home)})
         self.images = MemoryImages()
+        self.bases = MemoryBases(self.images)
+        self.scanner = MemoryScanner(self.images)
         self.gateways = MemoryGateways(regions)
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.ledger = MemoryLedger()
         prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
         self.notices = notices
-        world = World(self.images, self.fleets, self.gateway, self.ledger, prober, metrics, notices, regions)
+        world = World(
+            self.images,
+            self.bases,
+            self.fleets,
+            self.gateway,
+            self.ledger,
+            prober,
+            metrics,
+            notices,
+            self.scanner,
+            regions,
+        )
         self.control = InlineControl(world)
         self.providers = Providers(
             control=self.control,
@@ -52,6 +67,8 @@ class Estate:
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
+            bases=self.bases,
+            scanner=self.scanner,
             platform=self._describe,
             own_port=self.gateway.service_port,
             regions=regions,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.command import Command, GoBack, Scale, Supersede, accept
@@ -18,6 +17,7 @@ from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.traffic import Colour
 from bleen.domain.views import standing
+from bleen.workflows.building import build_image
 from bleen.workflows.messages import (
     DeployRequest,
     DeployResult,
@@ -124,7 +124,7 @@ class InlineControl:
         if request.image is not None:
             image = await images.find(request.image)
         else:
-            image = await images.build(spec.service, spec.image, Path(request.folder))
+            image = await build_image(images, self._world.bases, request.wanted)
         await images.verify(image.digest)
         config = config_digest(request.runtime)
         draft = Release(spec.service, 0, image.version, image.digest, request.runtime, config, self._world.clock(), request.by)

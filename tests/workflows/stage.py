@@ -21,12 +21,14 @@ from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Outcome
 from bleen.domain.service import BlueGreen, Checks, Service, Strategy
 from bleen.domain.traffic import Colour, Route
+from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.fleets import Behaviour, MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.workflows.control import Control
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, Started
 from bleen.workflows.starting import rollout_id
@@ -142,14 +144,17 @@ class Stage:
         self.ledger = SickLedger(self.memory)
         self.metrics = MemoryMetrics(self.clock)
         self.notices = MemoryNotices()
+        self.scanner = MemoryScanner(self.images)
         self.world = World(
             self.images,
+            MemoryBases(self.images),
             self.fleets,
             MemoryGateway(self.gateways),
             self.ledger,
             self.prober,
             self.metrics,
             self.notices,
+            self.scanner,
             ("local",),
             self.clock,
         )

@@ -20,12 +20,14 @@ from bleen.providers.envoy.place import gateway_folder, places
 from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
+from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
 from bleen.providers.prober import GatewayProber
+from bleen.providers.scanning.scanner import ImageScanner
 from bleen.providers.signing import FileSeal
 from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
@@ -48,6 +50,8 @@ class Controller:
         self.client = client
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
+        self.bases = LocalBases(settings.path)
+        self.scanner = ImageScanner(self.images, settings.path / "scanner", osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
@@ -69,12 +73,14 @@ class Controller:
         """Return the ports that rollouts need."""
         return World(
             images=self.images,
+            bases=self.bases,
             fleets=self.fleets,
             gateway=self.gateway,
             ledger=self.ledger,
             prober=GatewayProber(self._url_of),
             metrics=self.metrics,
             notices=self.notices,
+            scanner=self.scanner,
             regions=self.settings.regions,
         )
 
@@ -88,6 +94,9 @@ class Controller:
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
+            bases=self.bases,
+            scanner=self.scanner,
+            export=self.images.export,
             platform=self._platform,
             own_port=self.gateway.service_port,
             environment=self.settings.environment,

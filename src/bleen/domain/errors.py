@@ -10,7 +10,8 @@ BleenError
 │   ├── NotFound         there is no such thing
 │   ├── Forbidden        whoever asks may not
 │   ├── BuildFailed      an image could not be built from its source
-│   ├── ImageRejected    an image is not what its digest says (law 6)
+│   ├── ImageRejected    an image is not what its digest says, or nobody who is trusted signed it (law 6)
+│   ├── ImageBlocked     a policy refuses an image for what was found in it
 │   ├── StartFailed      an instance could not even be started
 │   ├── PortTaken        another program listens where Bleen must
 │   └── LawBroken        a decision would break a law; nothing was done
@@ -86,7 +87,11 @@ class BuildFailed(Permanent):
 
 
 class ImageRejected(Permanent):
-    """An image is not what its digest says."""
+    """An image is not what its digest says, or nobody who is trusted signed it."""
+
+
+class ImageBlocked(Permanent):
+    """A policy refuses an image for what was found in it."""
 
 
 class StartFailed(Permanent):

@@ -15,6 +15,22 @@ RelativePath = Annotated[
         examples=["app"],
     ),
 ]
+BaseName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$",
+        description="Lower-case letters, digits and dashes, from a letter on; 2 to 40 characters.",
+        examples=["debian-python"],
+    ),
+]
+Base = Annotated[
+    BaseName,
+    Meta(
+        description="What it runs on: a recipe of `infrastructure/images/`, or `host` for the machine's own interpreter and "
+        "libraries.",
+        examples=["debian-python"],
+    ),
+]
 PypiVersion = Annotated[
     str,
     Meta(
@@ -55,6 +71,7 @@ class Pypi(Tagged, frozen=True):
     lock: Annotated[
         RelativePath | None, Meta(description="A requirements file with hashes; made at the first build where absent.")
     ] = None
+    base: Base = "host"
 
 
 class Npm(Tagged, frozen=True):
@@ -65,6 +82,7 @@ class Npm(Tagged, frozen=True):
         Meta(pattern=r"^(@[a-z0-9~._-]+/)?[a-z0-9~._-]+$", description="The name of the package.", examples=["http-server"]),
     ]
     version: NpmVersion
+    base: Base = "host"
 
 
 class Directory(Tagged, frozen=True):
@@ -75,6 +93,7 @@ class Directory(Tagged, frozen=True):
     requirements: Annotated[
         RelativePath | None, Meta(description="A Python requirements file with hashes, installed beside it.")
     ] = None
+    base: Base = "host"
 
 
 class Archive(Tagged, frozen=True):
@@ -83,6 +102,7 @@ class Archive(Tagged, frozen=True):
     path: Annotated[RelativePath, Meta(description="The archive, relative to the folder of the service file.")]
     digest: Annotated[Digest | None, Meta(description="The digest of the archive; refused where it differs.")] = None
     version: Annotated[str, Meta(description="A name for people; the digest is what counts.")] = ""
+    base: Base = "host"
 
 
 Source = Pypi | Npm | Directory | Archive
@@ -111,6 +131,6 @@ class Image(Value, frozen=True):
     """Bytes of all files."""
     files: int
     base: str = "host"
-    """``host``: runs on the machine's own interpreter and libraries; else the digest of a base image."""
+    """``host``: runs on the machine's own interpreter and libraries; ``scratch``: is a base itself; else the base's digest."""
     runtime: str = ""
     """The interpreter that it was built for, such as ``cpython-3.11``; empty where there is none."""

@@ -12,6 +12,7 @@ from bleen.domain.command import Command
 from bleen.domain.decision import Decision
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Digest
+from bleen.domain.policy import Gated
 from bleen.domain.release import Release
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.verdict import Assessment
@@ -116,6 +117,7 @@ Event = (
     | TokenMade
     | TokenRevoked
     | GlassBroken
+    | Gated
 )
 
 

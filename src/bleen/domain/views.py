@@ -28,6 +28,7 @@ from bleen.domain.ledger import (
     TokenMade,
     TokenRevoked,
 )
+from bleen.domain.policy import Gated
 from bleen.domain.rollout import Aborted, Failed, Observation, Outcome, Promoted, ReleaseRef, RolledBack, Superseded
 from bleen.domain.traffic import Baseline, Colour, Split, place
 
@@ -179,7 +180,7 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
-        case ReleaseMade() | Scaled() | HostsChanged() | TokenMade() | TokenRevoked() | GlassBroken():
+        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | TokenMade() | TokenRevoked() | GlassBroken():
             return
         case _:
             assert_never(entry.event)

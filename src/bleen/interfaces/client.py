@@ -8,34 +8,47 @@ from uuid import uuid4
 import msgspec
 
 from bleen.domain.audit import AuditReport, EntryProof, Growth
+from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import decode, encode
 from bleen.domain.command import Command
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.domain.fleet import LogLine
+from bleen.domain.image import Image
+from bleen.domain.inventory import BillFormat
+from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
     ActiveRollouts,
     AuditPage,
+    BuildLine,
     DryRun,
     Explanation,
+    ExportOrder,
     GoBackOrder,
     HistoryView,
+    ImageBuilt,
+    ImageFailed,
     ImageList,
+    ImageUses,
     ImageView,
     NewToken,
+    PatchList,
     PlatformView,
     RetryOrder,
     RollbackResult,
     ScaleOrder,
+    ScanOrder,
+    ScanView,
     ServiceList,
     ServiceView,
+    StageEnded,
     TokenList,
     TokenOrder,
 )
 from bleen.providers.transport import httpx
-from bleen.workflows.messages import DeployRequest, DeployResult, ScaleResult
+from bleen.workflows.messages import BuildRequest, DeployRequest, DeployResult, ScaleResult
 
 T = TypeVar("T")
 _QUICK = httpx.Timeout(10.0, connect=2.0)
@@ -148,21 +161,67 @@ class Client:
         """Return one image and its files."""
         return self._get(f"/v1/images/{digest}", ImageView)
 
+    def image_uses(self) -> ImageUses:
+        """Return every image, and what keeps it."""
+        return self._get("/v1/image-uses", ImageUses)
+
+    def image_status(self) -> PatchList:
+        """Return how old the patches of every service are."""
+        found: PatchList = self._ask("GET", "/v1/image-status", PatchList, timeout=_BUILDING)
+        return found
+
+    def remove_image(self, digest: str) -> ImageUses:
+        """Remove an image that nothing needs."""
+        left: ImageUses = self._ask("DELETE", f"/v1/images/{digest}", ImageUses)
+        return left
+
+    def export_image(self, digest: str, folder: str) -> Exported:
+        """Write an image for other tools, on the server's machine."""
+        return self._post(f"/v1/images/{digest}/export", ExportOrder(folder), Exported, timeout=_BUILDING)
+
+    def build_image(self, request: BuildRequest) -> Iterator[Stage | Image]:
+        """Yield each stage of a build as it ends, and the image last; raises what the build raised."""
+        options: Any = {"content": encode(request), "headers": {"content-type": "application/json"}, "timeout": _BUILDING}
+        for line in self._lines("POST", "/v1/image-builds", options):
+            told: BuildLine = _read(line, BuildLine)
+            match told:
+                case StageEnded(stage):
+                    yield stage
+                case ImageBuilt(image):
+                    yield image
+                case ImageFailed(problem):
+                    raise error_of(problem)
+
+    def provenance(self, digest: str) -> Provenance:
+        """Return what is signed of an image, every byte of it read; raises why it may not start."""
+        return self._get(f"/v1/images/{digest}/provenance", Provenance, _BUILDING)
+
+    def bill(self, digest: str, form: BillFormat) -> str:
+        """Return the bill of materials of an image, as its format has it."""
+        return self._request("GET", f"/v1/images/{digest}/bill", params=_query(form=form), timeout=_BUILDING).decode()
+
+    def scan(self, digest: str, order: ScanOrder) -> ScanView:
+        """Return what is wrong with an image, and what a policy says of it."""
+        return self._post(f"/v1/images/{digest}/scan", order, ScanView, timeout=_BUILDING)
+
     def logs(self, service: str, *, instance: str = "", lines: int = 100, follow: bool = False) -> Iterator[LogLine]:
         """Yield the last ``lines`` lines of each instance, then new ones while ``follow``."""
         query = _query(instance=instance, lines=lines, follow=follow)
         timeout = httpx.Timeout(10.0, read=None) if follow else _QUICK
+        for line in self._lines("GET", f"/v1/services/{service}/logs", {"params": query, "timeout": timeout}):
+            yield decode(line, LogLine)
+
+    def _lines(self, method: str, path: str, options: dict[str, Any]) -> Iterator[str]:
         try:
-            with self._http.stream("GET", f"/v1/services/{service}/logs", params=query, timeout=timeout) as answer:
+            with self._http.stream(method, path, **options) as answer:
                 if answer.is_error:
                     raise _refusal(answer.status_code, answer.read())
-                for line in answer.iter_lines():
-                    yield decode(line, LogLine)
+                yield from answer.iter_lines()
         except httpx.TransportError as error:
             raise self._silent(error) from error
 
-    def _get(self, path: str, kind: type[T] | Any, **query: str | int | bool) -> T:
-        view: T = self._ask("GET", path, kind, params=_query(**query))
+    def _get(self, path: str, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str | int | bool) -> T:
+        view: T = self._ask("GET", path, kind, params=_query(**query), timeout=timeout)
         return view
 
     def _post(self, path: str, body: object, kind: type[T] | Any, timeout: httpx.Timeout = _QUICK, **query: str) -> T:
@@ -172,16 +231,19 @@ class Client:
         return result
 
     def _ask(self, method: str, path: str, kind: type[T] | Any, **options: Any) -> T:
+        content: T = _read(self._request(method, path, **options) or b"null", kind)
+        return content
+
+    def _request(self, method: str, path: str, **options: Any) -> bytes:
         try:
-            answer = self._request(method, path, **options)
+            answer = self._send(method, path, **options)
         except httpx.TransportError as error:
             raise self._silent(error) from error
         if answer.is_error:
             raise _refusal(answer.status_code, answer.content)
-        content: T = _read(answer.content or b"null", kind)
-        return content
+        return answer.content
 
-    def _request(self, method: str, path: str, **options: Any) -> "httpx.Response":
+    def _send(self, method: str, path: str, **options: Any) -> "httpx.Response":
         """Ask; once more where the connection broke before the answer: a write has a key, and is done once."""
         try:
             return self._http.request(method, path, **options)
@@ -199,7 +261,7 @@ def _query(**query: str | int | bool) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items() if value != ""}
 
 
-def _read(content: bytes, kind: type[T] | Any) -> T:
+def _read(content: bytes | str, kind: type[T] | Any) -> T:
     try:
         value: T = decode(content, kind)
     except msgspec.MsgspecError as error:

@@ -37,6 +37,7 @@ _RANKS: dict[type[BleenError], tuple[int, int]] = {
     errors.Forbidden: (403, 3),
     errors.BuildFailed: (422, 2),
     errors.ImageRejected: (422, 3),
+    errors.ImageBlocked: (422, 1),
     errors.StartFailed: (500, 3),
     errors.PortTaken: (500, 3),
     errors.LawBroken: (409, 3),
@@ -75,7 +76,7 @@ def error_of(problem: ProblemDetails) -> BleenError:
 
 
 def exit_code(error: BleenError) -> int:
-    """Return 2 for what the person can mend in what was typed or written, 3 for the platform."""
+    """Return 1 for what was refused for what it is, 2 for what was typed or written wrong, 3 for the platform."""
     return _rank(kind_of(error))[1]
 
 

@@ -6,16 +6,22 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from bleen.domain.access import Role, Where, Who
+from bleen.domain.base import Locked, Stage
 from bleen.domain.codec import Tagged, Value, lasting
 from bleen.domain.decision import Decision
 from bleen.domain.duration import Duration
+from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet
-from bleen.domain.image import File, Image
+from bleen.domain.image import Digest, File, Image
+from bleen.domain.keeping import Kept
 from bleen.domain.ledger import Event
+from bleen.domain.patching import Patching
+from bleen.domain.policy import Judgement, Policy
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.strategy import Step
 from bleen.domain.traffic import GatewaySeen
 from bleen.domain.views import Evidence, RolloutSummary
+from bleen.interfaces.problem import ProblemDetails
 from bleen.workflows.messages import Progress, Refused, Started, Unchanged
 
 
@@ -140,16 +146,83 @@ class PlatformView(View, frozen=True):
 
 
 class ImageView(View, frozen=True):
-    """An image and its files."""
+    """An image, its files, and the packages that it stands on."""
 
     image: Image
     files: tuple[File, ...]
+    packages: tuple[Locked, ...] = ()
+
+
+class ImageUses(View, frozen=True):
+    """Every image, and what keeps it."""
+
+    images: tuple[Kept, ...]
+
+
+class ServicePatches(View, frozen=True):
+    """What a service runs, and which fixes it has not."""
+
+    service: str
+    release: str
+    """``r3``: what is warm is listed, too, because it could be gone back to."""
+    image: Digest
+    patching: Patching
+
+
+class PatchList(View, frozen=True):
+    """The patches of every service that runs."""
+
+    services: tuple[ServicePatches, ...]
+    at: datetime
+
+
+class ExportOrder(Value, frozen=True):
+    """Where to export an image to."""
+
+    folder: str
+
+
+class StageEnded(Tagged, frozen=True):
+    """A stage of a build ended, and the build goes on."""
+
+    stage: Stage
+
+
+class ImageBuilt(Tagged, frozen=True):
+    """A build ended well: its last line."""
+
+    image: Image
+
+
+class ImageFailed(Tagged, frozen=True):
+    """A build failed: its last line."""
+
+    problem: ProblemDetails
+
+
+BuildLine = StageEnded | ImageBuilt | ImageFailed
+"""One line of the answer to a build, as it happens."""
 
 
 class ImageList(View, frozen=True):
     """Every image, newest first."""
 
     images: tuple[Image, ...]
+
+
+class ScanOrder(Value, frozen=True):
+    """Scan an image, and judge what is found."""
+
+    environment: str
+    policy: Policy
+
+
+class ScanView(View, frozen=True):
+    """What was found in an image, and what a policy says of it."""
+
+    image: Image
+    scan: Scan
+    judgement: Judgement
 
 
 class Returning(Tagged, frozen=True):

@@ -24,6 +24,7 @@ from bleen.domain.ledger import (
     TokenMade,
     TokenRevoked,
 )
+from bleen.domain.policy import Gated
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.signals import Golden
 from bleen.domain.strategy import (
@@ -251,6 +252,9 @@ def event_words(event: Event) -> str:
             return f"broke the glass to {act}: {reason}"
         case HostsChanged(_, after):
             return f"answers to {', '.join(after)}"
+        case Gated(image, allowed):
+            found = ", ".join(f"{count} {name}" for name, count in event.counts.items()) or "nothing found"
+            return f"judged image {image[7:19]}: {'may be released' if allowed else 'blocked'}, {found}"
         case Scaled(release, size, before):
             return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)

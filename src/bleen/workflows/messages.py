@@ -1,12 +1,14 @@
 """Every input and result of every workflow, update and query, in one file."""
 
-from msgspec import structs
+from msgspec import field, structs
 
+from bleen.domain.base import BaseOrder
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
 from bleen.domain.gate import Gate
-from bleen.domain.image import Digest
+from bleen.domain.image import Digest, Source
 from bleen.domain.ledger import Draft
+from bleen.domain.policy import Policy
 from bleen.domain.release import Release, Runtime
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.service import Service, Strategy
@@ -27,6 +29,27 @@ class DeployRequest(Value, frozen=True):
     by: str
     image: Digest | None = None
     """An image that is built already; None builds ``spec.image``."""
+    base: BaseOrder | None = None
+    """The base that ``spec.image`` names; None where that is the machine itself."""
+    policy: Policy = field(default_factory=Policy)
+    """What of the findings in the image blocks its release."""
+
+    @property
+    def wanted(self) -> "BuildRequest":
+        """What is built where no image is named."""
+        return BuildRequest(name=self.spec.service, folder=self.folder, source=self.spec.image, base=self.base)
+
+
+class BuildRequest(Value, frozen=True):
+    """Build an image: a base, an application, or an application with its base first."""
+
+    name: str
+    folder: str
+    """The folder of the service file, absolute, on the controller's machine."""
+    source: Source | None = None
+    """None builds the base alone."""
+    base: BaseOrder | None = None
+    """None: the application runs on the machine's own system."""
 
 
 class RollbackRequest(Value, frozen=True):

@@ -9,7 +9,7 @@ from bleen.domain.errors import Unreachable
 from bleen.domain.fleet import Fleet
 from bleen.domain.rollout import Observation
 from bleen.domain.traffic import GatewaySeen
-from bleen.ports import Fleets, Gateway, Images, Ledger, Metrics, Notices, Prober
+from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Prober, Scanner
 
 PATIENCE = 3.0
 """Seconds that one look at the hosts or the gateways may take; who is slower has not answered."""
@@ -25,12 +25,14 @@ class World:
     """Every port that a rollout needs."""
 
     images: Images
+    bases: Bases
     fleets: Fleets
     gateway: Gateway
     ledger: Ledger
     prober: Prober
     metrics: Metrics
     notices: Notices
+    scanner: Scanner
     regions: tuple[str, ...]
     clock: Callable[[], datetime] = utc_now
 

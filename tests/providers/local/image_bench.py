@@ -78,7 +78,7 @@ async def build_or_skip(images: LocalImages, source: Source, folder: Path) -> Im
 
 def run(bench: LocalBench, image: Image, *command: str) -> "subprocess.CompletedProcess[str]":
     """Run ``command`` as an instance would, in a folder that is not the application's."""
-    environment = process_environment(image, bench.images.tree(image.digest))
+    environment = process_environment(image, str(bench.images.tree(image.digest)))
     return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
 
 

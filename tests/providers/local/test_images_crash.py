@@ -18,8 +18,9 @@ import pytest
 from bleen.domain.errors import BuildFailed, StorageFull
 from bleen.domain.image import Archive, Directory, Pypi
 from bleen.providers.local.images import LocalImages
-from bleen.providers.local.images.process import Shell, run
+from bleen.providers.local.images.process import run
 from bleen.providers.local.images.store import Store
+from bleen.providers.local.images.tools import Tools
 from tests.providers.local.image_bench import LocalBench, build_or_skip, leftovers, local_bench, stored, until, write_app
 
 BUILD = """
@@ -33,11 +34,12 @@ BUILD = """
 RUN_TOOL = """
     import asyncio, os, sys
     from pathlib import Path
-    from bleen.providers.local.images.process import Shell, run
+    from bleen.providers.local.images.process import run
+    from bleen.providers.local.images.tools import Tools
     from bleen.providers.local.images.store import Store
     async def main():
         async with Store(Path(sys.argv[1])).workspace() as work:
-            shell = Shell(work.folder, dict(os.environ), 60, work.lock)
+            shell = Tools().shell(work)
             await run(shell, ("sh", "-c", f"echo $$ > {sys.argv[2]}; exec sleep 60"))
     asyncio.run(main())
 """
@@ -120,7 +122,7 @@ async def test_the_workspace_of_a_tool_that_outlives_its_builder_is_left_alone(b
 
 async def tool(folder: Path, seconds: float, note: Path) -> None:
     async with Store(folder).workspace() as work:
-        shell = Shell(work.folder, dict(os.environ), seconds, work.lock)
+        shell = Tools(timeout=seconds).shell(work)
         await run(shell, ("sh", "-c", f"sleep 60 & echo $! > {note}; wait"))
 
 

@@ -212,7 +212,7 @@ async def test_a_folder_of_other_programs_runs_them(bench: LocalBench) -> None:
         path.chmod(0o755)
     image = await build(bench)
     tree = bench.images.tree(image.digest)
-    environment = process_environment(image, tree)
+    environment = process_environment(image, str(tree))
     assert image.runtime == ""
     assert output(bench, image, "greet") == "hello\n"
     assert find_command("greet", environment, tree) == tree / "bin" / "greet"
@@ -225,7 +225,7 @@ async def test_a_folder_of_other_programs_runs_them(bench: LocalBench) -> None:
 def test_an_image_of_another_python_is_not_started() -> None:
     """The machine was upgraded since: say so, and how to go on."""
     image = Image(f"sha256:{0:064x}", "hello", "1", "2026-01-01T00:00:00Z", 1, 1, runtime="cpython-2.7")
-    for ask in (lambda: machine_folders(image), lambda: process_environment(image, Path("/tree"))):
+    for ask in (lambda: machine_folders(image), lambda: process_environment(image, "/tree")):
         with pytest.raises(StartFailed, match=r"cpython-2\.7") as caught:
             ask()
         assert caught.value.next

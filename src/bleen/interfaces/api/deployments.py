@@ -1,7 +1,6 @@
 """Deployments and rollouts: made, tried dry, explained."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from litestar import get, post
 from litestar.params import FromPath, JSONBody
@@ -19,6 +18,7 @@ from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.api.services import BreakGlass
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
+from bleen.workflows.building import build_image
 from bleen.workflows.dry_run import dry_run
 from bleen.workflows.messages import DeployRequest, DeployResult
 
@@ -68,11 +68,10 @@ async def explain(providers: Here, environment: FromPath[str], service: FromPath
 
 async def _target(providers: Providers, request: DeployRequest, releases: Sequence[Release]) -> ReleaseRef:
     """The release that would be made: an equal one keeps its number."""
-    spec = request.spec
     if request.image:
         image = await providers.images.find(request.image)
     else:
-        image = await providers.images.build(spec.service, spec.image, Path(request.folder))
+        image = await build_image(providers.images, providers.bases, request.wanted)
     config = config_digest(request.runtime)
     same = next((r for r in releases if (r.image, r.config) == (image.digest, config)), None)
     number = same.number if same else max((r.number for r in releases), default=0) + 1

@@ -1,14 +1,13 @@
-"""The platform itself, and the images that it keeps."""
+"""The platform itself."""
 
 import asyncio
 
 from litestar import get
-from litestar.params import FromPath
 
 from bleen.domain.access import Role
 from bleen.domain.ledger import Query
 from bleen.interfaces.api.providers import Here
-from bleen.interfaces.views import ImageList, ImageView, PlatformView
+from bleen.interfaces.views import PlatformView
 
 ANYWHERE = {"needs": Role.VIEWER, "within": "any"}
 
@@ -32,17 +31,4 @@ async def show_platform(providers: Here) -> PlatformView:
     return await providers.platform()
 
 
-@get("/v1/images", opt=ANYWHERE)
-async def list_images(providers: Here) -> ImageList:
-    """Every image, newest first."""
-    return ImageList(images=tuple(await providers.images.list()))
-
-
-@get("/v1/images/{digest:str}", opt=ANYWHERE)
-async def show_image(providers: Here, digest: FromPath[str]) -> ImageView:
-    """One image and its files."""
-    image, files = await asyncio.gather(providers.images.find(digest), providers.images.files(digest))
-    return ImageView(image=image, files=tuple(files))
-
-
-ROUTES = (healthz, readyz, show_platform, list_images, show_image)
+ROUTES = (healthz, readyz, show_platform)

@@ -3,14 +3,18 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from litestar.di import NamedDependency
 
+from bleen.domain.base import Exported
 from bleen.domain.command import Command
+from bleen.domain.errors import NotFound
+from bleen.domain.image import Digest
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Fleets, Gateway, Images, Ledger, Notices
+from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Notices, Scanner
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
 from bleen.workflows.notary import Notary
 
@@ -41,6 +45,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+async def _nowhere(digest: Digest, folder: Path) -> Exported:
+    raise NotFound(f"{digest} has no files to export", why="this platform keeps its images in memory")
+
+
 @dataclass(frozen=True)
 class Providers:
     """Every port that the API reads and writes, and what it must know of its platform."""
@@ -52,10 +60,14 @@ class Providers:
     fleets: Fleets
     gateway: Gateway
     images: Images
+    bases: Bases
+    scanner: Scanner
     platform: Callable[[], Awaitable[PlatformView]]
     """Describes the platform and its parts."""
     own_port: Callable[[str, str], int | None]
     """The port of its own that a service of an environment has, if it has one."""
+    export: Callable[[Digest, Path], Awaitable[Exported]] = _nowhere
+    """Writes an image for other tools."""
     environment: str = "dev"
     regions: tuple[str, ...] = ("local",)
     gateway_port: int = 8080

@@ -9,8 +9,9 @@ from bleen.interfaces.cli.options import BreakGlass, Context, Detach, Environmen
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
+    from bleen.interfaces.client import Client
     from bleen.interfaces.views import DryRun
-    from bleen.workflows.messages import DeployRequest
+    from bleen.workflows.messages import DeployRequest, DeployResult
 
 _DIGEST = "sha256:"
 
@@ -33,8 +34,8 @@ def deploy(
 ) -> None:
     """Make a release of a service and roll it out.
 
-    Exit code 0: promoted, or nothing to change. 1: it failed, and the old release has all traffic. 2: the service
-    file or the command is wrong. 3: the platform could not do it.
+    Exit code 0: promoted, or nothing to change. 1: it failed, or a policy blocks its image, and the old release has all
+    traffic. 2: the service file or the command is wrong. 3: the platform could not do it.
     """
     session: Session = ctx.obj
     request = _request(session, session.environment(env), service, version, image)
@@ -49,6 +50,8 @@ def deploy(
         if not session.json:
             session.say(f"{service}: building the image, where it is not built yet")
         result = client.deploy(request, break_glass=break_glass)
+        if not session.json and (said := fallen_back(client, request, result)):
+            session.say(said)
     raise typer.Exit(conclude(session, request.environment, service, result, detach=detach, before=before))
 
 
@@ -56,7 +59,7 @@ def _request(session: Session, environment: str, service: str, version: str | No
     from dataclasses import replace
     from pathlib import Path
 
-    from bleen.interfaces.repository import find_root, find_service, runtime_of, with_version
+    from bleen.interfaces.repository import find_root, find_service, policy_around, runtime_of, with_version
     from bleen.workflows.messages import DeployRequest
 
     if version is not None and image is not None:
@@ -71,7 +74,21 @@ def _request(session: Session, environment: str, service: str, version: str | No
         folder=str(loaded.folder),
         by=session.person,
         image=None if image is None else _digest(image),
+        base=loaded.base,
+        policy=policy_around(loaded.folder),
     )
+
+
+def fallen_back(client: "Client", request: "DeployRequest", result: "DeployResult") -> str:
+    """Return what to say of a release that has no base, though its service names one; empty where all is as it was asked."""
+    from bleen.workflows.building import HOST_BASED
+    from bleen.workflows.messages import Refused
+
+    if request.base is None or request.image is not None or isinstance(result, Refused):
+        return ""
+    if client.image(result.release.image).image.base != "host":
+        return ""
+    return f"host-based, because no mirror answered: {HOST_BASED[:1].lower()}{HOST_BASED[1:]}"
 
 
 def _digest(text: str) -> str:

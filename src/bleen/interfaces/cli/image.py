@@ -4,12 +4,17 @@ from typing import Annotated
 
 import typer
 
+from bleen.interfaces.cli import image_build, image_care
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
 app = typer.Typer(
     help="Images: what releases are made of.", no_args_is_help=True, rich_markup_mode=None, epilog=example("bleen image list")
 )
+
+
+image_build.register(app)
+image_care.register(app)
 
 
 @app.command("list", epilog=example("bleen image list"))
@@ -21,8 +26,11 @@ def list_images(ctx: Context, json: Json = False) -> None:
     if session.json:
         session.say_json(found)
         return
-    rows = [(i.name, i.version or "-", _short(i.digest), f"{i.files:,}", size(i.size), i.created[:16]) for i in found.images]
-    session.table(("NAME", "VERSION", "DIGEST", "FILES", "SIZE", "CREATED"), rows)
+    rows = [
+        (i.name, i.version or "-", _short(i.digest), _short(i.base), f"{i.files:,}", size(i.size), i.created[:16])
+        for i in found.images
+    ]
+    session.table(("NAME", "VERSION", "DIGEST", "BASE", "FILES", "SIZE", "CREATED"), rows)
 
 
 @app.command("show", epilog=example("bleen image show 3f2a91c04be7"))
@@ -31,21 +39,26 @@ def show_image(
     digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The digest, or its first digits.")],
     json: Json = False,
 ) -> None:
-    """Show one image and its files."""
+    """Show one image: the packages that it stands on, and its files."""
     session: Session = ctx.obj
     with session.client() as client:
-        view = client.image(_whole(digest, [i.digest for i in client.images().images]))
+        view = client.image(whole(digest, [i.digest for i in client.images().images]))
     if session.json:
         session.say_json(view)
         return
     image = view.image
-    session.say(f"{image.name} {image.version}  {size(image.size)} in {image.files:,} files  base {image.base} {image.runtime}")
+    session.say(
+        f"{image.name} {image.version}  {size(image.size)} in {image.files:,} files  base {_short(image.base)} {image.runtime}"
+    )
     session.say(image.digest)
+    for package in view.packages:
+        session.out.write(f"{package.name} {package.version}  {package.suite}\n")
     for file in view.files:
         session.out.write(f"{file.size:>12,}  {'x' if file.executable else ' '} {file.path}{_link(file.link)}\n")
 
 
-def _whole(text: str, known: list[str]) -> str:
+def whole(text: str, known: list[str]) -> str:
+    """Return the one digest of ``known`` that begins with ``text``; NotFound, or InvalidInput where several do."""
     from bleen.domain.errors import InvalidInput, NotFound
 
     digits = text.removeprefix("sha256:")

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=example("bleen init shop", "bleen init shop --azure"))(init)
     app.command(epilog=example("bleen validate", "bleen validate applications/hello/service.yaml"))(validate)
-    app.command(epilog=example("bleen schema service > service.schema.json"))(schema)
+    app.command(epilog=example("bleen schema service > service.schema.json", "bleen schema image > image.schema.json"))(schema)
 
 
 def init(
@@ -64,14 +64,15 @@ def validate(
 
 def schema(
     ctx: Context,
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file; there is: service.")] = "service",
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file: service, or image.")] = "service",
     json: Json = False,
 ) -> None:
     """Print the JSON Schema of a kind of file."""
     from bleen.domain.errors import InvalidInput
-    from bleen.interfaces.repository import schema as service_schema
+    from bleen.interfaces.repository.schema import KINDS
+    from bleen.interfaces.repository.schema import schema as schema_of
 
     session: Session = ctx.obj
-    if kind != "service":
-        raise InvalidInput(f"there is no schema of {kind!r}", next="bleen schema service")
-    session.say_json(service_schema())
+    if kind not in KINDS:
+        raise InvalidInput(f"there is no schema of {kind!r}", why=f"there is {', '.join(KINDS)}", next="bleen schema service")
+    session.say_json(schema_of(kind))

@@ -24,6 +24,7 @@ from bleen.domain.traffic import WHOLE, Colour
 from bleen.domain.verdict import Assessment, Fail, Inconclusive, Pass
 from bleen.domain.views import RolloutSummary
 from bleen.interfaces.cli.acts import OUTCOMES, WENT_BACK, Act, Report, report
+from bleen.interfaces.cli.deploy import fallen_back
 from bleen.interfaces.cli.teller import Teller
 from bleen.interfaces.client import Client
 from bleen.interfaces.repository import LoadedService, find_service, runtime_of, with_version
@@ -86,7 +87,7 @@ class Story:
                 self._samples[name] = (await load.stop()).samples
 
     async def _open(self) -> None:
-        self._tell.say("building images from PyPI and from a folder; kept for the next time")
+        self._tell.say("building images from Debian, from PyPI and from a folder; kept for the next time")
         await self._deploy("hello 1.0", self._hello, expect=Promoted)
         await self._deploy("datasette 0.65.2", self._datasette, expect=Promoted)
         await self._deploy("greeter 1.0", self._greeter, expect=Promoted)
@@ -126,11 +127,14 @@ class Story:
             runtime=runtime_of(loaded),
             folder=str(loaded.folder),
             by=PERSON,
+            base=loaded.base,
         )
         result = await asyncio.to_thread(self._client.deploy, request)
         if isinstance(result, Refused):
             raise named(result.error)(result.what, why=result.why, next=result.next)
         assert isinstance(result, Started), "the demo begins with nothing deployed"
+        if said := await asyncio.to_thread(fallen_back, self._client, request, result):
+            self._tell.say(f"  {said}")
         number = result.release.number
         summary = await self._until(lambda: self._settled(name, number))
         self._note(summary, expect, began)

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from msgspec import ValidationError, structs
 
+from bleen.domain.base import HOST, BaseOrder
 from bleen.domain.codec import convert, plain
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Npm, Pypi, Source
 from bleen.domain.release import Runtime
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import Document, plain_value, read_document
+from bleen.interfaces.repository.policy import POLICY, examine_policy
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, errors, in_order
+from bleen.interfaces.repository.recipes import RECIPES, examine_recipe, find_recipe, recipes
 from bleen.interfaces.repository.references import broken_references, read_config
 from bleen.interfaces.repository.sense import contradictions, line_of
 from bleen.interfaces.repository.shape import mismatches
@@ -33,6 +36,8 @@ class LoadedService:
     path: Path
     problems: tuple[Problem, ...] = ()
     """Warnings: what was hardly meant, and can be deployed."""
+    base: BaseOrder | None = None
+    """What it runs on; None: the machine itself."""
 
 
 def find_root(start: Path) -> Path:
@@ -46,6 +51,12 @@ def find_root(start: Path) -> Path:
         why=f"neither it nor a folder above it has {APPLICATIONS}/<name>/{SERVICE_FILE}",
         next="bleen init writes an example",
     )
+
+
+def find_repository(start: Path) -> Path:
+    """Return the repository that ``start`` is in, which may have no service yet, but recipes of base images; NotFound."""
+    start = start.absolute()
+    return next((folder for folder in (start, *start.parents) if recipes(folder) or services(folder)), None) or find_root(start)
 
 
 def services(root: Path) -> tuple[Path, ...]:
@@ -120,6 +131,10 @@ def validate_path(path: Path) -> list[Problem]:
     if not path.exists():
         return [Problem(str(path), 0, 0, "there is no such file or folder")]
     file = path / SERVICE_FILE if path.is_dir() else path
+    if file.parent.match(RECIPES) and file.is_file():
+        return in_order(examine_recipe(file)[1])
+    if file.match(str(POLICY)) and file.is_file():
+        return in_order(examine_policy(file)[1])
     if file.exists():
         root = _root_of(file)
         mine = _examine(file)[1] if file not in services(root) else []
@@ -140,7 +155,23 @@ def _examine(file: Path) -> tuple[LoadedService | None, list[Problem]]:
     problems += contradictions(document, service)
     problems += _other_name(document, service, file)
     problems += broken_references(document, service, file.parent, _root_of(file))
-    return LoadedService(service, file.parent, file, tuple(problems)), in_order(problems)
+    base, wrong = _base(document, service, _root_of(file))
+    problems += wrong
+    return LoadedService(service, file.parent, file, tuple(problems), base), in_order(problems)
+
+
+def _base(document: Document, service: Service, root: Path) -> tuple[BaseOrder | None, list[Problem]]:
+    """Return the base that the service names, and what is wrong with that name or with the recipe."""
+    name = service.image.base
+    if name == HOST:
+        return None, []
+    try:
+        return find_recipe(root, name).order(), []
+    except NotFound as error:
+        line = line_of(document, "image", "base")
+        return None, [Problem(str(document.file), line, 1, error.what, error.why, error.next)]
+    except InvalidFiles as error:
+        return None, list(error.problems)
 
 
 def _examine_all(root: Path) -> list[Problem]:
@@ -150,6 +181,10 @@ def _examine_all(root: Path) -> list[Problem]:
         service, problems = _examine(file)
         found += problems
         loaded += [service] if service else []
+    for path in recipes(root):
+        found += examine_recipe(path)[1]
+    if (root / POLICY).exists():
+        found += examine_policy(root / POLICY)[1]
     return [*found, *_shared_hosts(loaded)]
 
 

@@ -1,6 +1,6 @@
-"""The reference of the service file, written from its types.
+"""The references of the files that people write, made of their types.
 
-``python -m bleen.interfaces.repository.reference`` writes docs/reference/service-file.md; a test fails where the file differs.
+``python -m bleen.interfaces.repository.reference`` writes them into docs/reference; a test fails where a page differs.
 """
 
 import inspect
@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import NODEFAULT
 from msgspec import inspect as types
 
+from bleen.domain.base import Recipe
 from bleen.domain.duration import Duration
 from bleen.domain.service import Service
 from bleen.interfaces.repository.bounds import span
@@ -55,31 +56,74 @@ enough:
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+IMAGE_EXAMPLE = """\
+image: debian-python
+suite: bookworm
+packages: [python3, ca-certificates, coreutils]
+hardening:
+  remove_packages: [debconf]
+"""
+
+_IMAGE_INTRODUCTION = f"""\
+# The image file
+
+`infrastructure/images/<name>.yaml` is the recipe of a base image: which packages of a distribution, how patched, how
+hardened. A service names it: `image: {{..., base: debian-python}}`. These lines are enough:
+
+```yaml
+{IMAGE_EXAMPLE}```
+
+`bleen validate` names every mistake with its line. `bleen schema image` prints the JSON Schema, for editors. `bleen image
+build NAME` builds it; [the guide](../guides/images.md) shows how, and what comes of it.
+
+- Beside it lies its lock, `<name>.lock.json`, which pins every package by version and digest. The first build makes it;
+  `bleen image build NAME --upgrade` makes it anew, with the newest fixes. Whoever has the lock builds the same image, to the
+  byte.
+- Mirror and keyring are those of the machine's own apt, unless `mirror` says otherwise. No package is believed whose digest
+  is not signed: `InRelease`, then the index, then the package.
+- Scripts of packages are not run. What they would have made is made by Bleen: one file of certificates, accounts, `awk`, the
+  list of packages, compiled modules.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 _TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
 
 
 def service_reference() -> str:
-    """Return the reference page: every key with its type, its default and its meaning."""
-    return "\n".join([_INTRODUCTION, *(_section(kind) for kind in structs_of(Service))])
+    """Return the reference page of service files: every key with its type, its default and its meaning."""
+    return "\n".join([_INTRODUCTION, *(_section(kind, Service) for kind in structs_of(Service))])
 
 
-def write(page: Path) -> None:
-    """Write the reference to ``page``."""
-    page.write_text(service_reference(), encoding="utf-8")
+def image_reference() -> str:
+    """Return the reference page of recipes for base images."""
+    return "\n".join([_IMAGE_INTRODUCTION, *(_section(kind, Recipe) for kind in structs_of(Recipe))])
 
 
-def _section(kind: types.StructType) -> str:
+def write(folder: Path) -> None:
+    """Write the pages into ``folder``."""
+    (folder / "service-file.md").write_text(service_reference(), encoding="utf-8")
+    (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
+
+
+def _section(kind: types.StructType, top: type) -> str:
     words = (inspect.getdoc(kind.cls) or "").replace("``", "`")
     rows = [_TAG_ROW.format(tag=kind.tag)] if kind.tag is not None else []
     rows += [_row(field) for field in kind.fields]
     return "\n".join(
-        [f"## {_heading(kind)}", "", words, "", "| Key | Value | Default | Meaning |", "|---|---|---|---|", *rows, ""]
+        [
+            f"## {_heading(kind) if kind.cls is not top else 'The file'}",
+            "",
+            words,
+            "",
+            "| Key | Value | Default | Meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
     )
 
 
 def _heading(kind: types.StructType) -> str:
-    if kind.cls is Service:
-        return "The file"
     return f"{_spaced(kind.cls.__name__)}" + (f" (`type: {kind.tag}`)" if kind.tag is not None else "")
 
 
@@ -142,4 +186,4 @@ def _value(kind: types.Type) -> str:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference/service-file.md"))
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference"))

@@ -1,4 +1,4 @@
-"""The JSON Schema of the service file, for editors and other programs."""
+"""The JSON Schemas of the files that people write, for editors and other programs."""
 
 import inspect
 from typing import Any
@@ -7,21 +7,24 @@ from msgspec import NODEFAULT
 from msgspec import inspect as types
 
 from bleen.domain import codec
+from bleen.domain.base import Recipe
 from bleen.domain.codec import plain
 from bleen.domain.service import Service
 
-ID = "urn:bleen:schema:service"
+KINDS: dict[str, type] = {"service": Service, "image": Recipe}
+"""The files that people write, by the word for them."""
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TAG = "Which of the alternatives this is."
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a service file: every key described, every default stated."""
-    made = codec.schema(Service)
-    for kind in structs_of(Service):
+def schema(word: str = "service") -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a kind of file: every key described, every default stated."""
+    top = KINDS[word]
+    made = codec.schema(top)
+    for kind in structs_of(top):
         _complete(made["$defs"][kind.cls.__name__], kind)
-    head = {"$schema": _DIALECT, "$id": ID, "title": "Bleen service file", "description": inspect.getdoc(Service)}
-    return head | made
+    head = {"$schema": _DIALECT, "$id": f"urn:bleen:schema:{word}", "title": f"Bleen {word} file"}
+    return head | {"description": inspect.getdoc(top)} | made
 
 
 def structs_of(kind: type) -> list[types.StructType]:

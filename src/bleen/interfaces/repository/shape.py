@@ -23,7 +23,7 @@ def mismatches(document: Document, kind: type) -> list[Problem]:
     """Return every difference between ``document`` and ``kind``, which is a struct; none means that it converts."""
     if document.root is None:
         return []
-    found = list(_Walk(document).walk(document.root, inspect.type_info(kind), "", {}))
+    found = list(_Walk(document, kind.__name__.lower()).walk(document.root, inspect.type_info(kind), "", {}))
     return found or _last_word(document, document.root, kind)
 
 
@@ -45,8 +45,9 @@ def _last_word(document: Document, root: Node, kind: type) -> list[Problem]:
 class _Walk:
     """One walk; ``notes`` are what annotations say of a value: its description and examples."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, subject: str) -> None:
         self.document = document
+        self.subject = subject
 
     def walk(self, node: Node, kind: inspect.Type, path: str, notes: Keys[str, Any]) -> Iterator[Problem]:
         """Yield what is wrong with ``node``, in the order of the file."""
@@ -247,7 +248,7 @@ class _Walk:
         name = entry.key.text
         meant = nearest(name, known)
         instead = f"{meant}:" if meant else ""
-        owner = _named(path) if path else "a service"
+        owner = _named(path) if path else f"a {self.subject}"
         return self.document.problem(
             entry.key,
             f"{_named(_join(path, name))} is no key of {owner}",

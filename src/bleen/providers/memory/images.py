@@ -7,14 +7,17 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bleen.domain.codec import Value, digest_of, encode
-from bleen.domain.errors import BuildFailed, ImageRejected, NotFound, StorageFull
+from bleen.domain.base import HOST, Distributed
+from bleen.domain.codec import Value, digest_of, encode, plain
+from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound, StorageFull
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Source
+from bleen.domain.provenance import Provenance
 
 
 class _Kept(Value, frozen=True):
     image: Image
     files: tuple[File, ...]
+    source: Source | Distributed
 
 
 def utc_now() -> datetime:
@@ -47,20 +50,26 @@ class MemoryImages:
         """Leave no room for another image, or make room again."""
         self._full = full
 
-    async def build(self, name: str, source: Source, folder: Path) -> Image:
+    async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
+        if base != HOST:
+            self._find(base)
         if source.version in self._failing:
             raise BuildFailed(f"{name} {source.version} could not be built", why=self._failing[source.version])
         files = tuple(sorted(_files(source, folder), key=lambda file: file.path))
-        digest = digest_of(files)
+        return self.keep(name, source.version, files, base, source)
+
+    def keep(self, name: str, version: str, files: tuple[File, ...], base: str, source: Source | Distributed) -> Image:
+        """Return the image of ``files`` on ``base``, built from ``source``, kept from now on."""
+        digest = digest_of(files if base == HOST else [files, base])
         kept = self._kept.get(digest)
         if kept is None:
             if self._full:
                 raise StorageFull("no room in memory", why="it was said to be full", next="remove an image, then try again")
-            kept = self._kept[digest] = _Kept(self._describe(name, source.version, digest, files), files)
+            kept = self._kept[digest] = _Kept(self._describe(name, version, digest, files, base), files, source)
         self._rejected.pop(digest, None)
-        return structs.replace(kept.image, name=name, version=source.version or digest[7:19])
+        return structs.replace(kept.image, name=name, version=version or digest[7:19])
 
-    def _describe(self, name: str, version: str, digest: Digest, files: tuple[File, ...]) -> Image:
+    def _describe(self, name: str, version: str, digest: Digest, files: tuple[File, ...], base: str) -> Image:
         return Image(
             digest=digest,
             name=name,
@@ -68,6 +77,7 @@ class MemoryImages:
             created=self._clock().astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             size=sum(file.size for file in files),
             files=len(files),
+            base=base,
         )
 
     async def find(self, digest: Digest) -> Image:
@@ -76,20 +86,40 @@ class MemoryImages:
     async def files(self, digest: Digest) -> Sequence[File]:
         return self._find(digest).files
 
-    async def verify(self, digest: Digest) -> None:
+    async def verify(self, digest: Digest) -> Provenance:
         kept = self._find(digest)
+        if kept.image.base.startswith("sha256:"):
+            await self.verify(kept.image.base)
         if digest in self._rejected:
             raise ImageRejected(
                 f"{kept.files[0].path} is not what it was",
                 why=self._rejected[digest],
                 next="bleen image build makes the image again, and mends it",
             )
+        image = kept.image
+        return Provenance(
+            digest=digest,
+            name=image.name,
+            version=image.version,
+            source=plain(kept.source),
+            lock=digest_of(kept.source),
+            base=image.base,
+            runtime=image.runtime,
+            built=datetime.fromisoformat(image.created),
+            builder="urn:bleen:builder:memory",
+            key=digest_of("memory"),
+        )
 
     async def list(self) -> Sequence[Image]:
         images = (kept.image for kept in self._kept.values())
         return sorted(images, key=lambda image: (image.created, image.digest), reverse=True)
 
     async def remove(self, digest: Digest) -> None:
+        standing = [kept.image for kept in self._kept.values() if kept.image.base == digest]
+        if standing:
+            raise Conflict(
+                f"{digest[:19]} is the base of {len(standing)} images", why=standing[0].name, next="remove those first"
+            )
         self._kept.pop(digest, None)
         self._rejected.pop(digest, None)
 

@@ -20,7 +20,6 @@ from bleen.domain.errors import BuildFailed, ImageRejected
 from bleen.domain.image import Archive, Digest
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.directory import finish, refuse_runtime
-from bleen.providers.local.images.environment import python_runtime
 from bleen.providers.local.images.process import Shell
 
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, NotImplementedError)
@@ -66,7 +65,7 @@ class ArchiveRecipe(Value, frozen=True):
                 why=f"its digest is {found}, not {self.source.digest}",
                 next="get the right archive, or correct image.digest in the service file",
             )
-        return digest_of({"archive": found, "for": python_runtime()})
+        return digest_of({"archive": found, "for": shell.target.runtime})
 
     async def assemble(self, stage: Path, shell: Shell) -> str:
         await disk.in_thread(extract, Path(shell.folder, "archive"), stage, self.source.path)

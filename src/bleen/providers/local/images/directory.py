@@ -11,7 +11,7 @@ from bleen.domain.codec import Value, digest_of
 from bleen.domain.errors import BuildFailed, InvalidInput
 from bleen.domain.image import Digest, Directory
 from bleen.providers.local.images import disk, tree
-from bleen.providers.local.images.environment import RUNTIME, python_runtime
+from bleen.providers.local.images.environment import RUNTIME
 from bleen.providers.local.images.npm import node_runtime
 from bleen.providers.local.images.process import Shell
 from bleen.providers.local.images.python import finish_python, install_packages
@@ -53,7 +53,7 @@ class DirectoryRecipe(Value, frozen=True):
         # Of the copy, not of the folder: that may change while it is read.
         files = await disk.in_thread(tree.list_files, stage)
         requirements = await disk.in_thread(self._lend_requirements, Path(shell.folder, "requirements.txt"))
-        return digest_of({"directory": files, "requirements": requirements, "for": python_runtime()})
+        return digest_of({"directory": files, "requirements": requirements, "for": shell.target.runtime})
 
     async def assemble(self, stage: Path, shell: Shell) -> str:
         refuse_runtime(stage)

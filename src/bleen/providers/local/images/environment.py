@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bleen.domain.base import HOST
 from bleen.domain.errors import NotFound, StartFailed
 from bleen.domain.image import Image
 
@@ -36,8 +37,8 @@ def python_runtime() -> str:
     return f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def process_environment(image: Image, tree: Path) -> dict[str, str]:
-    """Return the environment in which the commands of ``image`` are found below ``tree`` and run.
+def process_environment(image: Image, tree: str) -> dict[str, str]:
+    """Return the environment in which the commands of ``image`` are found below ``tree``, as they see it, and run.
 
     Complete but for HOME, TMPDIR and what the release adds. StartFailed where this machine lacks the image's runtime.
     """
@@ -52,17 +53,20 @@ def process_environment(image: Image, tree: Path) -> dict[str, str]:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",
-            INTERPRETER: str(base_python()),
+            INTERPRETER: str(base_python())
+            if image.base == HOST
+            else f"/usr/bin/{image.runtime.replace('cpython-', 'python')}",
         }
     return environment
 
 
 def machine_folders(image: Image) -> tuple[Path, ...]:
     """Return what of the machine, besides its system folders, the runtime of ``image`` needs: a sandbox must show it.
+    What stands on a base has its runtime there.
 
     StartFailed where this machine has another runtime.
     """
-    if not image.runtime:
+    if not image.runtime or image.base != HOST:
         return ()
     if image.runtime.startswith("node-"):
         node = shutil.which("node")

@@ -12,6 +12,21 @@ from bleen.domain.errors import BuildFailed
 from bleen.providers.local.images.disk import no_room, says_no_room
 
 
+class Target(Value, frozen=True):
+    """The Python that an image is built for: this machine's own, or that of the base it will stand on."""
+
+    runtime: str
+    """``cpython-3.11``."""
+    command: tuple[str, ...]
+    """How it is started here, to compile modules."""
+    env: Mapping[str, str] = {}
+
+    @property
+    def version(self) -> str:
+        """``3.11``."""
+        return self.runtime.rpartition("-")[2]
+
+
 class Shell(Value, frozen=True):
     """How tools are run for one build."""
 
@@ -21,6 +36,7 @@ class Shell(Value, frozen=True):
     """Seconds that one tool may take."""
     lock: int
     """A descriptor that every tool inherits: while one outlives a killed builder, its workspace counts as in use."""
+    target: Target
 
 
 class Ended(Value, frozen=True):

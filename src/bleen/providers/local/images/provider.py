@@ -7,25 +7,22 @@ from typing import assert_never
 
 from msgspec import structs
 
-from bleen.domain.errors import InvalidInput
+from bleen.domain.base import HOST, Distributed, Exported
+from bleen.domain.codec import digest_of
+from bleen.domain.errors import BuildFailed, InvalidInput
 from bleen.domain.image import Archive, Digest, Directory, File, Image, Npm, Pypi, Source
+from bleen.domain.provenance import Provenance
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.archive import ArchiveRecipe
 from bleen.providers.local.images.directory import DirectoryRecipe
+from bleen.providers.local.images.export import export_image
 from bleen.providers.local.images.npm import NpmRecipe
-from bleen.providers.local.images.process import Shell
+from bleen.providers.local.images.process import Shell, Target
 from bleen.providers.local.images.pypi import PypiRecipe
 from bleen.providers.local.images.recipe import Recipe
 from bleen.providers.local.images.store import Label, Manifest, Store, Workspace, newest_first
-
-_FIXED = {
-    "LC_ALL": "C.UTF-8",
-    "NO_COLOR": "1",
-    "PYTHONHASHSEED": "0",
-    "SOURCE_DATE_EPOCH": "1577836800",
-    "UV_NO_PROGRESS": "1",
-}
-"""What would else find its way into the bytes, or the words, of a build. The date is one that zip can hold."""
+from bleen.providers.local.images.target import target_of
+from bleen.providers.local.images.tools import Tools
 
 
 class LocalImages:
@@ -40,23 +37,36 @@ class LocalImages:
                 f"{home} cannot be a home", why="a colon ends a folder in PATH", next="set BLEEN_HOME to a path without one"
             )
         self._store = Store(home.absolute() / "images")
-        self._environ = {key: value for key, value in environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
-        self._timeout = timeout
+        self._tools = Tools(environ, timeout)
 
-    async def build(self, name: str, source: Source, folder: Path) -> Image:
+    async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
         recipe = self._recipe(source, folder)
         with disk.room_on(self._store.root):
             await disk.in_thread(self._store.sweep)
             async with disk.waiting_for(self._store.builder_lock(recipe.request)), self._store.workspace() as work:
-                shell = self._shell(work)
+                shell = self._tools.shell(work, await self._target(base))
                 lock = await recipe.gather(work.stage, shell)
-                label = Label(name, source.version or lock.removeprefix("sha256:")[:12], source, lock)
-                manifest = await disk.in_thread(self._store.recall, lock) or await self._make(recipe, label, work, shell)
+                version = source.version or lock.removeprefix("sha256:")[:12]
+                key = lock if base == HOST else digest_of({"application": lock, "on": base})
+                label = Label(name, version, source, key, base)
+                manifest = await disk.in_thread(self._store.recall, key) or await self._make(recipe, label, work, shell)
         # Equal content is one image; whoever asks gets it under the name that was asked for.
         return structs.replace(manifest.image, name=label.name, version=label.version)
 
+    async def _target(self, base: str) -> Target | None:
+        """Return the Python of the base; None where that is this machine's own, or the base has none."""
+        if base == HOST:
+            return None
+        manifest = await disk.in_thread(self._store.manifest, base)
+        if not (isinstance(manifest.source, Distributed) and manifest.content.runtime.startswith("cpython-")):
+            return None
+        return target_of(self._store.tree(base), manifest.content.runtime, manifest.source.lock.architecture)
+
     async def _make(self, recipe: Recipe, label: Label, work: Workspace, shell: Shell) -> Manifest:
         runtime = await recipe.assemble(work.stage, shell)
+        if label.base != HOST:
+            check_runtime(label.name, runtime, await self.find(label.base))
+        # Whatever judges a whole image runs here: it is assembled, and not published.
         return await disk.in_thread(self._store.publish, work.stage, runtime, label)
 
     def _recipe(self, source: Source, folder: Path) -> Recipe:
@@ -74,18 +84,22 @@ class LocalImages:
             case _:
                 assert_never(source)
 
-    def _shell(self, work: Workspace) -> Shell:
-        environ = {**self._environ, **_FIXED, "TMPDIR": work.folder}
-        return Shell(folder=work.folder, environ=environ, timeout=self._timeout, lock=work.lock)
-
     async def find(self, digest: Digest) -> Image:
         return (await disk.in_thread(self._store.manifest, digest)).image
 
     async def files(self, digest: Digest) -> Sequence[File]:
         return (await disk.in_thread(self._store.manifest, digest)).content.files
 
-    async def verify(self, digest: Digest) -> None:
-        await disk.in_thread(self._store.check, digest)
+    async def verify(self, digest: Digest) -> Provenance:
+        return await disk.in_thread(self._store.verify, digest)
+
+    async def export(self, digest: Digest, folder: Path) -> Exported:
+        """Write the image, and the base that it stands on, as an OCI image layout into ``folder``; NotFound, Conflict.
+
+        Every file is read and checked on the way.
+        """
+        with disk.room_on(folder):
+            return await disk.in_thread(export_image, self._store, digest, folder)
 
     async def list(self) -> Sequence[Image]:
         return newest_first(manifest.image for manifest in await disk.in_thread(self._store.manifests))
@@ -97,3 +111,14 @@ class LocalImages:
     def tree(self, digest: Digest) -> Path:
         """Return the folder to run the image from, read-only; NotFound. `verify` it first."""
         return self._store.tree(digest)
+
+
+def check_runtime(name: str, runtime: str, base: Image) -> None:
+    """Refuse an application that was made for another runtime than its base has: BuildFailed."""
+    if runtime and runtime != base.runtime:
+        has = f"{base.name} has {base.runtime}" if base.runtime else f"{base.name} has no interpreter"
+        raise BuildFailed(
+            f"{name} cannot stand on {base.name}",
+            why=f"it is built for {runtime}, and {has}",
+            next="name the interpreter among the packages of the recipe, in that version",
+        )

@@ -8,7 +8,7 @@ from bleen.domain.errors import BuildFailed, InvalidInput
 from bleen.domain.image import Digest, Pypi
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.environment import base_python, python_runtime
-from bleen.providers.local.images.process import Ended, Shell, last_lines, run
+from bleen.providers.local.images.process import Ended, Shell, Target, last_lines, run
 from bleen.providers.local.images.python import finish_python, install_packages, uv
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
@@ -32,30 +32,30 @@ class PypiRecipe(Value, frozen=True):
 
     async def gather(self, stage: Path, shell: Shell) -> Digest:
         check_versions(self.source)
-        lock = self._lock()
+        lock = self._lock(shell.target)
         if not await disk.in_thread(lock.exists):
             await disk.in_thread(disk.write_whole, lock, await self._resolve(shell))
         data = await disk.in_thread(lock.read_bytes)
         text = data.decode(errors="replace")
         self._check_lock(lock, text)
         await disk.in_thread(Path(shell.folder, "requirements.txt").write_bytes, data)
-        return digest_of({"pypi": text, "for": python_runtime()})
+        return digest_of({"pypi": text, "for": shell.target.runtime})
 
     async def assemble(self, stage: Path, shell: Shell) -> str:
         await install_packages(stage, shell, Path(shell.folder, "requirements.txt"))
         return await finish_python(stage, shell)
 
-    def _lock(self) -> Path:
+    def _lock(self, target: Target) -> Path:
         """Return the lock beside the service, or that of the store: what was once resolved stays so."""
         if self.source.lock:
             return Path(self.folder, self.source.lock)
         asked = {"package": _plain(self.source.package), "version": self.source.version, "with": self.source.with_packages}
-        return Path(self.store_locks, digest_of({**asked, "for": python_runtime()}).removeprefix("sha256:"))
+        return Path(self.store_locks, digest_of({**asked, "for": target.runtime}).removeprefix("sha256:"))
 
     async def _resolve(self, shell: Shell) -> bytes:
         wanted = (f"{self.source.package}=={self.source.version}", *self.source.with_packages)
         made = Path(shell.folder, "lock.txt")
-        target = ("--universal", "--python-version", python_runtime().partition("-")[2], "--python", str(base_python()))
+        target = ("--universal", "--python-version", shell.target.version, "--python", str(base_python()))
         command = (uv(), *_COMPILE, "--generate-hashes", *target, "-o", str(made), "-")
         ended = await run(shell, command, say="\n".join(wanted).encode())
         if ended.code:

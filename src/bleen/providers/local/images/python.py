@@ -13,7 +13,7 @@ from pathlib import Path
 from bleen.domain.errors import BuildFailed
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.environment import INTERPRETER, LIBRARY, SCRIPTS, base_python, python_runtime
-from bleen.providers.local.images.process import Shell, last_lines, run
+from bleen.providers.local.images.process import Shell, Target, last_lines, run
 
 _START = f'"${{{INTERPRETER}:?is set where Bleen starts the image}}" -S -s'
 _LAUNCHER = f'#!/bin/sh\nexec {_START} "$@"\n'
@@ -21,6 +21,7 @@ _LAUNCHER = f'#!/bin/sh\nexec {_START} "$@"\n'
 _SHEBANG = f"#!/bin/sh\n'''exec' {_START} \"$0\" \"$@\"\n' '''\n".encode()
 _BUILT_SHEBANG = re.compile(rb"\A(#!/bin/sh\n'''exec' [^\n]*\n' '''\n|#![^\n]*python[^\n]*\n)")
 _COMPILERS = 2
+_COMPILE = ("-m", "compileall", "-qq", "-f", "--invalidation-mode", "unchecked-hash")
 
 
 def uv() -> str:
@@ -34,8 +35,11 @@ def uv() -> str:
 
 async def install_packages(stage: Path, shell: Shell, requirements: Path) -> None:
     """Install exactly what ``requirements`` lists, each package checked against its hashes there."""
-    options = ("--require-hashes", "--no-deps", "--link-mode", "copy", "--python", str(base_python()))
+    options: tuple[str, ...] = ("--require-hashes", "--no-deps", "--link-mode", "copy", "--python", str(base_python()))
     library = stage / LIBRARY
+    if shell.target.runtime != python_runtime():
+        # Packages can only be compiled for the Python that compiles them.
+        options += ("--python-version", shell.target.version, "--only-binary", ":all:")
     ended = await run(shell, (uv(), "pip", "install", "-q", *options, "--target", str(library), "-r", str(requirements)))
     if ended.code:
         raise BuildFailed("the packages could not be installed", why=last_lines(ended.words), next=_advice(ended.words))
@@ -83,17 +87,23 @@ def _settle_record(record: Path, library: Path, scripts: Path) -> None:
 
 async def finish_python(stage: Path, shell: Shell) -> str:
     """Add interpreters and bytecode to ``stage``, and return its runtime."""
-    await disk.in_thread(_add_launchers, stage / SCRIPTS)
+    await disk.in_thread(_add_launchers, stage / SCRIPTS, shell.target.version)
+    await compile_modules(stage, shell, shell.target)
+    return shell.target.runtime
+
+
+async def compile_modules(stage: Path, shell: Shell, target: Target) -> int:
+    """Compile every module below ``stage`` with the interpreter of ``target``, and return how many there are."""
     sources = await disk.in_thread(_sources, stage)
     # Fixed shares in fixed order: what a process compiled before can show in the bytes of what it compiles next.
     shares = [sources[first::_COMPILERS] for first in range(_COMPILERS)]
-    await asyncio.gather(*(_compile(stage, shell, share) for share in shares if share))
-    return python_runtime()
+    await asyncio.gather(*(_compile(stage, shell, target, share) for share in shares if share))
+    return len(sources)
 
 
-def _add_launchers(scripts: Path) -> None:
+def _add_launchers(scripts: Path, version: str) -> None:
     scripts.mkdir(parents=True, exist_ok=True)
-    for name in ("python", "python3", f"python3.{sys.version_info.minor}"):
+    for name in ("python", "python3", f"python{version}"):
         (scripts / name).write_text(_LAUNCHER)
     for script in scripts.iterdir():
         script.chmod(0o755)
@@ -103,7 +113,7 @@ def _sources(stage: Path) -> list[str]:
     return sorted(str(path) for path in stage.rglob("*.py") if path.is_file() and not path.is_symlink())
 
 
-async def _compile(stage: Path, shell: Shell, sources: list[str]) -> None:
+async def _compile(stage: Path, shell: Shell, target: Target, sources: list[str]) -> None:
     """Compile what compiles: packages carry templates and tests for other Pythons, which no program imports."""
-    command = (str(base_python()), "-S", "-s", "-m", "compileall", "-qq", "-f", "--invalidation-mode", "unchecked-hash")
-    await run(shell, (*command, "-s", str(stage), "-p", "/", "-i", "-"), say="\n".join(sources).encode())
+    command = (*target.command, *_COMPILE, "-s", str(stage), "-p", "/", "-i", "-")
+    await run(shell, command, say="\n".join(sources).encode(), env=target.env)

@@ -6,7 +6,9 @@
     trees/<hex>/                an image to run from: read-only, its files are links to blobs
     manifests/<hex>.json        what the image is: written last, so that an image without one does not exist
     recipes/<hex>.json          the image that a locked source became
+    provenance/<hex>/           who says so: signed envelopes, written before the manifest
     locks/<hex>                 what sources without a lock of their own were resolved to
+    packages/<hex>              packages of a distribution, as they were fetched, for the next build
     builders/<hex>.lock         held while one request is built
     work/<name>/                builds under way; each has a lock beside it that its builder, and its tools, hold
 
@@ -23,10 +25,15 @@ from pathlib import Path
 
 import msgspec
 
+from bleen import __version__
+from bleen.domain.base import HOST, Distributed
 from bleen.domain.codec import Value, decode, digest_of, encode
-from bleen.domain.errors import BuildFailed, ImageRejected, NotFound
+from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound
 from bleen.domain.image import Digest, File, Image, Source
+from bleen.domain.provenance import Built, Provenance
 from bleen.providers.local.images import disk, tree
+from bleen.providers.local.images.keys import Keys
+from bleen.providers.local.images.notary import Notary
 
 FORMAT = 1
 
@@ -45,7 +52,7 @@ class Manifest(Value, frozen=True):
     name: str
     version: str
     created: str
-    source: Source
+    source: Source | Distributed
     """What it was first built from."""
     lock: Digest
     """The digest of all that was built: the packages' lock, the files of the folder, the archive."""
@@ -71,8 +78,10 @@ class Label(Value, frozen=True):
 
     name: str
     version: str
-    source: Source
+    source: Source | Distributed
     lock: Digest
+    base: str = HOST
+    """The digest of what it stands on, ``host``, or ``scratch``."""
 
 
 class Workspace(Value, frozen=True):
@@ -98,6 +107,9 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = root / "store.lock"
+        self.notary = Notary(root / "provenance", Keys(root.parent / "keys"))
+        self._read: dict[Digest, bytes] = {}
+        """Trees that this process has read and found good, each with its fingerprint then."""
 
     def tree(self, digest: Digest) -> Path:
         """Return where the tree of the image is; NotFound."""
@@ -131,19 +143,36 @@ class Store:
         return found
 
     def check(self, digest: Digest) -> Manifest:
-        """Return what is known of the image after reading all of it; ImageRejected names the file that is not what it was."""
+        """Return what is known of the image after reading all of it; ImageRejected names the file that is not what it was.
+
+        This process reads a tree once: after that, again only where the file system says that something was touched.
+        """
         manifest = self.manifest(digest)
         folder = self.root / "trees" / _hex(digest)
         if not folder.is_dir():
             raise ImageRejected(f"the tree of {digest} is gone", next="bleen image build makes the image again")
-        tree.check_tree(folder, manifest.content.files)
+        before = tree.fingerprint(folder)
+        if self._read.get(digest) != before:
+            tree.check_tree(folder, manifest.content.files)
+            self._read[digest] = before
         return manifest
 
+    def verify(self, digest: Digest) -> Provenance:
+        """Return what is signed of the image after reading all of it, and of the base that it stands on; ImageRejected."""
+        base = self.check(digest).content.base
+        if base.startswith("sha256:"):
+            self.verify(base)
+        return self.notary.examine(digest)
+
     def recall(self, lock: Digest) -> Manifest | None:
-        """Return the image that ``lock`` became, every byte of it read; None where it must be built, or built again."""
+        """Return the image that ``lock`` became, every byte of it read; None where it must be built, or built again.
+
+        Only a signature says which image that is: a note that was changed would have another image signed as this one.
+        """
         path = self.root / "recipes" / f"{_hex(lock)}.json"
         try:
-            return self.check(decode(path.read_bytes(), Digest))
+            digest: Digest = decode(path.read_bytes(), Digest)
+            return self.check(digest) if self.notary.vouched(digest, lock) else None
         except (FileNotFoundError, NotFound, ImageRejected, msgspec.DecodeError):
             return None
 
@@ -158,9 +187,11 @@ class Store:
             created=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             source=label.source,
             lock=label.lock,
-            content=Content(base="host", runtime=runtime, files=files),
+            content=Content(base=label.base, runtime=runtime, files=files),
         )
         with disk.holding(self._lock):
+            if label.base.startswith("sha256:"):
+                self.tree(label.base)  # it may have been removed while this was built
             return self._publish(stage, manifest)
 
     def _publish(self, stage: Path, manifest: Manifest) -> Manifest:
@@ -170,10 +201,13 @@ class Store:
             try:
                 self._seal(stage, manifest.content.files)
                 self._place(stage, digest)
+                self.notary.vouch(_built(manifest))
                 disk.write_whole(self._manifest_path(digest), encode(known or manifest))
             except BaseException:
                 self._collect()
                 raise
+        else:
+            self.notary.vouch(_built(manifest))
         disk.write_whole(self.root / "recipes" / f"{_hex(manifest.lock)}.json", encode(digest))
         return known or manifest
 
@@ -238,12 +272,20 @@ class Store:
         with disk.holding(self._lock):
             if not self._manifest_path(digest).is_file():
                 return
+            self._refuse_base(digest)
             work = self._open_workspace()
             try:
                 self._manifest_path(digest).unlink()
+                self.notary.forget(digest)
                 self._collect()
+                self._collect_packages()
             finally:
                 self._close_workspace(work)
+
+    def _refuse_base(self, digest: Digest) -> None:
+        standing = [manifest for manifest in self.manifests() if manifest.content.base == digest]
+        if standing:
+            raise stands(digest, [manifest.image for manifest in standing])
 
     def _collect(self) -> None:
         """Remove what no manifest names. The caller holds the store's lock, so nothing is about to be named."""
@@ -263,6 +305,14 @@ class Store:
         for recipe in (self.root / "recipes").glob("*.json"):
             if decode(recipe.read_bytes(), Digest) not in digests:
                 recipe.unlink()
+
+    def _collect_packages(self) -> None:
+        """Remove packages that no base has. Not with the rest: a build that was killed finds here what it had fetched."""
+        sources = [manifest.source for manifest in self.manifests()]
+        locked = {package.digest for one in sources if isinstance(one, Distributed) for package in one.lock.packages}
+        for package in (self.root / "packages").glob("[0-9a-f]*"):
+            if f"sha256:{package.name}" not in locked:
+                package.unlink()
 
     def sweep(self) -> int:
         """Remove what killed builds left, and return how many there were."""
@@ -316,6 +366,18 @@ class Store:
         finally:
             os.close(work.lock)
 
+    def cached_package(self, digest: Digest) -> bytes | None:
+        """Return the package as it was fetched; None where it must be fetched, or fetched again."""
+        try:
+            data = self._package_path(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+        return data if digest_of(data) == digest else None
+
+    def keep_package(self, digest: Digest, data: bytes) -> None:
+        """Keep a package, so that a build that is killed need not fetch it again."""
+        disk.write_whole(self._package_path(digest), data)
+
     def builder_lock(self, request: Digest) -> Path:
         """Return what a builder holds, so that one request is built once."""
         return self.root / "builders" / f"{_hex(request)}.lock"
@@ -324,13 +386,37 @@ class Store:
         digits = _hex(file.digest)
         return self.root / "blobs" / "sha256" / digits[:2] / (f"{digits}.x" if file.executable else digits)
 
+    def _package_path(self, digest: Digest) -> Path:
+        return self.root / "packages" / _hex(digest)
+
     def _manifest_path(self, digest: Digest) -> Path:
         return self.root / "manifests" / f"{_hex(digest)}.json"
+
+
+def stands(digest: Digest, on_it: Sequence[Image]) -> Conflict:
+    """Return the error of removing a base that other images stand on."""
+    names = ", ".join(f"{image.name} {image.version}" for image in on_it[:3]) + (", ..." if len(on_it) > 3 else "")
+    return Conflict(f"{digest[:19]} is the base of {len(on_it)} images", why=names, next="remove those first")
 
 
 def newest_first(images: Iterable[Image]) -> Sequence[Image]:
     """Return the images in the order of the port."""
     return sorted(images, key=lambda image: (image.created, image.digest), reverse=True)
+
+
+def _built(manifest: Manifest) -> Built:
+    """Return what there is to sign of an image that was built at this moment."""
+    return Built(
+        digest=digest_of(manifest.content),
+        name=manifest.name,
+        version=manifest.version,
+        source=manifest.source,
+        lock=manifest.lock,
+        base=manifest.content.base,
+        runtime=manifest.content.runtime,
+        at=datetime.now(UTC),
+        by=__version__,
+    )
 
 
 def _hex(digest: Digest) -> str:

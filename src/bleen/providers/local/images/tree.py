@@ -72,6 +72,25 @@ def _link_digest(target: str) -> Digest:
     return f"sha256:{hashlib.sha256(os.fsencode(target)).hexdigest()}"
 
 
+def fingerprint(top: Path) -> bytes:
+    """Return what changes whenever something below ``top`` was written, replaced, renamed, linked or given another mode.
+
+    The kernel sets the time of change; no program can set it back without setting the clock.
+    """
+    found = hashlib.sha256()
+    pending = [str(top)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in sorted(entries, key=lambda one: one.name):
+                status = entry.stat(follow_symlinks=False)
+                found.update(
+                    os.fsencode(f"{entry.name}\0{status.st_ino} {status.st_ctime_ns} {status.st_size} {status.st_mode}\n")
+                )
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+    return found.digest()
+
+
 def check_tree(top: Path, files: Sequence[File]) -> None:
     """Read every byte below ``top``; ImageRejected names a file that is not as ``files`` says, is missing or was added."""
     expected = {file.path: file for file in files}

@@ -1,0 +1,180 @@
+"""Images: built, listed, shown, verified, scanned, compared with the newest fixes, exported, removed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from litestar import delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.response import Stream
+
+from bleen.domain.access import Role
+from bleen.domain.base import Exported, Stage
+from bleen.domain.codec import encode
+from bleen.domain.errors import BleenError, Conflict, NotFound
+from bleen.domain.inventory import BillFormat
+from bleen.domain.keeping import Kept, keeping
+from bleen.domain.ledger import Query
+from bleen.domain.policy import judge
+from bleen.domain.provenance import Provenance
+from bleen.domain.release import Release
+from bleen.interfaces.api.providers import Here, Providers
+from bleen.interfaces.problem import problem_of
+from bleen.interfaces.views import (
+    BuildLine,
+    ExportOrder,
+    ImageBuilt,
+    ImageFailed,
+    ImageList,
+    ImageUses,
+    ImageView,
+    PatchList,
+    ScanOrder,
+    ScanView,
+    ServicePatches,
+    StageEnded,
+)
+from bleen.workflows.building import build_image
+from bleen.workflows.messages import BuildRequest
+
+VIEW = {"needs": Role.VIEWER, "within": "any"}
+BUILD = {"needs": Role.DEPLOYER, "within": "any"}
+KEEP = {"needs": Role.ADMIN, "within": "any"}
+"""Images belong to no environment: what one no longer needs may be another's way back."""
+
+
+@get("/v1/images", opt=VIEW)
+async def list_images(providers: Here) -> ImageList:
+    """Every image, newest first."""
+    return ImageList(images=tuple(await providers.images.list()))
+
+
+@get("/v1/images/{digest:str}", opt=VIEW)
+async def show_image(providers: Here, digest: FromPath[str]) -> ImageView:
+    """One image, its files, and the packages that it stands on."""
+    asked = (providers.images.find(digest), providers.images.files(digest), providers.bases.packages(digest))
+    image, files, packages = await asyncio.gather(*asked)
+    return ImageView(image=image, files=tuple(files), packages=tuple(packages))
+
+
+@get("/v1/images/{digest:str}/provenance", opt=VIEW)
+async def verify_image(providers: Here, digest: FromPath[str]) -> Provenance:
+    """Read every byte of an image, check who signed it, and return what is signed."""
+    return await providers.images.verify(digest)
+
+
+@get("/v1/images/{digest:str}/bill", opt=VIEW, media_type="application/json")
+async def show_bill(providers: Here, digest: FromPath[str], form: FromQuery[BillFormat] = BillFormat.CYCLONEDX) -> str:
+    """The bill of materials of an image and its base: CycloneDX 1.6 or SPDX 2.3."""
+    return await providers.scanner.bill(digest, form)
+
+
+@post("/v1/images/{digest:str}/scan", status_code=200, opt=VIEW)
+async def scan_image(providers: Here, digest: FromPath[str], data: JSONBody[ScanOrder]) -> ScanView:
+    """What is wrong with an image, what nobody could look at, and what a policy says of it."""
+    image, scan = await asyncio.gather(providers.images.find(digest), providers.scanner.scan(digest))
+    judgement = judge(scan.findings, data.policy, data.environment, providers.clock().date())
+    return ScanView(image=image, scan=scan, judgement=judgement)
+
+
+@post("/v1/image-builds", status_code=200, opt=BUILD, media_type="application/x-ndjson", sync_to_thread=False)
+def build(providers: Here, data: JSONBody[BuildRequest]) -> Stream:
+    """Build an image where it is not built yet: one JSON object for each stage, the image or the failure last."""
+    return Stream(_lines(providers, data), media_type="application/x-ndjson")
+
+
+async def _lines(providers: Providers, request: BuildRequest) -> AsyncIterator[bytes]:
+    """Yield what the build tells. It ends with the connection: whoever asked no longer waits for it."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[BuildLine]()
+
+    def tell(stage: Stage) -> None:
+        loop.call_soon_threadsafe(lines.put_nowait, StageEnded(stage))
+
+    async def work() -> None:
+        try:
+            ended: BuildLine = ImageBuilt(await build_image(providers.images, providers.bases, request, tell))
+        except BleenError as error:
+            ended = ImageFailed(problem_of(error))
+        loop.call_soon(lines.put_nowait, ended)
+
+    building = asyncio.create_task(work())
+    try:
+        while True:
+            line = await lines.get()
+            yield encode(line) + b"\n"
+            if not isinstance(line, StageEnded):
+                return
+    finally:
+        building.cancel()
+
+
+@get("/v1/image-uses", opt=VIEW)
+async def list_uses(providers: Here) -> ImageUses:
+    """Every image with what keeps it: a fleet, a way back, another image; nothing keeps what may be removed."""
+    return ImageUses(images=await uses(providers))
+
+
+@delete("/v1/images/{digest:str}", status_code=200, opt=KEEP)
+async def remove_image(providers: Here, digest: FromPath[str]) -> ImageUses:
+    """Remove an image that nothing needs; 409 says what needs it. Returns those that are left."""
+    kept = next((kept for kept in await uses(providers) if kept.image.digest == digest), None)
+    if kept is None:
+        raise NotFound(f"there is no image {digest}", next="bleen image list shows the images there are")
+    if kept.why:
+        raise Conflict(
+            f"{kept.image.name} {kept.image.version} is needed",
+            why=f"it {kept.why}",
+            next="bleen image prune removes what nothing needs",
+        )
+    await providers.images.remove(digest)
+    return ImageUses(images=await uses(providers))
+
+
+@post("/v1/images/{digest:str}/export", status_code=200, opt=KEEP)
+async def export_image(providers: Here, digest: FromPath[str], data: JSONBody[ExportOrder]) -> Exported:
+    """Write an image and its base as an OCI image layout into a folder of the controller's machine."""
+    return await providers.export(digest, Path(data.folder))
+
+
+@get("/v1/image-status", opt=VIEW)
+async def show_status(providers: Here) -> PatchList:
+    """How old the patches of every service that runs are, and which published fixes it has not, asked now."""
+    running = await running_releases(providers)
+    found = [ServicePatches(r.service, r.name, r.image, await providers.bases.patching(r.image)) for r in running]
+    return PatchList(services=tuple(found), at=providers.clock())
+
+
+async def uses(providers: Providers) -> tuple[Kept, ...]:
+    """Return every image with what keeps it."""
+    releases = await _releases(providers)
+    running = {release.image: f"{release.service} {release.name}" for release in await running_releases(providers)}
+    return keeping(await providers.images.list(), releases, running)
+
+
+async def running_releases(providers: Providers) -> list[Release]:
+    """Return the release of every fleet that is there, warm and leaving ones included."""
+    names = {(fleet.slot.service, fleet.release) for fleet in await providers.fleets.observe()}
+    return [await providers.ledger.release(service, number) for service, number in sorted(names)]
+
+
+async def _releases(providers: Providers) -> dict[str, Sequence[Release]]:
+    """Return the releases of every service that ever had one, newest first."""
+    services, after = set[str](), 0
+    while entries := await providers.ledger.read(Query(kinds=("release-made",), after=after)):
+        services |= {entry.service for entry in entries}
+        after = entries[-1].sequence
+    return {service: await providers.ledger.releases(service) for service in services}
+
+
+ROUTES = (
+    list_images,
+    show_image,
+    verify_image,
+    show_bill,
+    scan_image,
+    build,
+    list_uses,
+    remove_image,
+    export_image,
+    show_status,
+)

@@ -1,0 +1,1 @@
+"""Debian: signed indexes, dependencies, packages and what is in them; no apt, no dpkg, no root."""

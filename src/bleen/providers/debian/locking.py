@@ -1,0 +1,65 @@
+"""From a recipe to a lock: what the archive signed today, resolved once, pinned by hash."""
+
+import asyncio
+import platform
+from datetime import datetime
+from pathlib import Path
+
+from bleen.domain.base import Lock, Patches, Recipe, SuiteSeen
+from bleen.domain.errors import BuildFailed
+from bleen.providers.debian.apt import Archive, Reach, archive_of
+from bleen.providers.debian.index import Candidate, Packages, read_index
+from bleen.providers.debian.mirror import MirrorClient
+from bleen.providers.debian.release import SignedIndex, read_release
+from bleen.providers.debian.resolve import resolve
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+LARGEST_RELEASE = 4 * 1024 * 1024
+
+
+def architecture() -> str:
+    """Return what the distribution calls this machine's processor; BuildFailed for one that no loader is known of."""
+    found = _ARCHITECTURES.get(platform.machine())
+    if found is None:
+        raise BuildFailed(
+            f"no base can be built for {platform.machine()}",
+            why=f"this builder knows {', '.join(_ARCHITECTURES)}",
+            next="base: host",
+        )
+    return found
+
+
+def suites_of(recipe: Recipe) -> dict[str, str]:
+    """Return the suites that a recipe draws from, each with its layer: ``base`` or ``patches``."""
+    own = {recipe.suite: "base"}
+    return own | {f"{recipe.suite}-security": "patches"} if recipe.patches is Patches.SECURITY else own
+
+
+async def read_suite(
+    client: MirrorClient, archive: Archive, recipe: Recipe, processor: str, now: datetime
+) -> tuple[SignedIndex, list[Candidate]]:
+    """Return what a suite signed, and its packages."""
+    data = await client.get(f"{archive.address}/dists/{archive.suite}/InRelease", LARGEST_RELEASE)
+    signed = await asyncio.to_thread(read_release, data, archive, now)
+    return signed, await read_index(client, archive, signed, recipe.components, processor)
+
+
+async def make_lock(recipe: Recipe, folder: Path, reach: Reach, now: datetime) -> Lock:
+    """Return a lock of what the recipe's mirror, or this machine's own, has now.
+
+    Unreachable where no mirror answers, NotFound where none is known, BuildFailed where one lies or lacks a package.
+    """
+    processor = architecture()
+    archives = [archive_of(suite, recipe.mirror, folder, reach.apt) for suite in suites_of(recipe)]
+    async with MirrorClient(reach.patience) as client:
+        found = await asyncio.gather(*(read_suite(client, archive, recipe, processor, now) for archive in archives))
+    packages = Packages(candidate for _, candidates in found for candidate in candidates)
+    chosen = await asyncio.to_thread(
+        resolve, packages, recipe.packages, essential=recipe.essential, without=recipe.hardening.remove_packages
+    )
+    return Lock(
+        asks=recipe.asks,
+        architecture=processor,
+        suites=tuple(SuiteSeen(name=signed.suite, date=signed.date, digest=signed.digest) for signed, _ in found),
+        packages=tuple(candidate.locked for candidate in chosen),
+    )

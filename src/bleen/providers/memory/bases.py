@@ -1,0 +1,85 @@
+"""Base images in memory: for tests and dry runs. Nothing is fetched; a base has the packages that its recipe names, alone."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from msgspec import structs
+
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Stage
+from bleen.domain.codec import encode
+from bleen.domain.errors import BuildFailed, Unreachable
+from bleen.domain.image import Digest, File, Image
+from bleen.domain.patching import Fix, Patching
+from bleen.ports import Tell
+from bleen.providers.memory.images import MemoryImages
+
+_SIGNED = datetime(2026, 1, 1, tzinfo=UTC)
+"""When every suite here was signed."""
+
+
+class MemoryBases:
+    """Keeps the port `Bases` among ``images``. What happens outside is asked for: `take_mirror`, `lose`, `publish`."""
+
+    def __init__(self, images: MemoryImages) -> None:
+        self._images = images
+        self._packages: dict[Digest, tuple[Locked, ...]] = {}
+        self._built: dict[bytes, Image] = {}
+        self._away = False
+        self._lost: set[str] = set()
+        self._fixes: list[Fix] = []
+
+    def take_mirror(self, away: bool = True) -> None:
+        """Let no mirror answer, or answer again."""
+        self._away = away
+
+    def lose(self, package: str) -> None:
+        """Let the archive have no such package."""
+        self._lost.add(package)
+
+    async def build(self, order: BaseOrder, tell: Tell) -> Image:
+        asked = encode(structs.replace(order, upgrade=False))
+        known = self._built.get(asked)
+        if known is not None and not order.upgrade:
+            tell(Stage("base", "as it was built before", cached=True))
+            await self._images.find(known.digest)
+            return known
+        if self._away:
+            raise Unreachable("the mirror does not answer", why="it was taken away", next="try again")
+        if missing := sorted(self._lost & set(order.recipe.packages)):
+            raise BuildFailed(f"there is no package {missing[0]}", why="it was lost", next="correct packages in the recipe")
+        return self._make(order, asked, tell)
+
+    def _make(self, order: BaseOrder, asked: bytes, tell: Tell) -> Image:
+        packages = tuple(_locked(name, order.recipe.suite) for name in sorted(order.recipe.packages))
+        data = encode(order.recipe)
+        file = File(path="recipe.json", digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
+        source = Distributed(order.recipe, Lock(order.recipe.asks, "all", (), packages), order.folder)
+        image = self._built[asked] = self._images.keep(order.recipe.image, "1", (file,), SCRATCH, source)
+        self._packages[image.digest] = packages
+        tell(Stage("base", f"{len(packages)} packages"))
+        return image
+
+    async def packages(self, digest: Digest) -> Sequence[Locked]:
+        image = await self._images.find(digest)
+        return self._packages.get(image.base if image.base.startswith("sha256:") else digest, ())
+
+    def publish(self, fix: Fix) -> None:
+        """Let the archive have a fix for every base that has its package."""
+        self._fixes.append(fix)
+
+    async def patching(self, digest: Digest) -> Patching:
+        image = await self._images.find(digest)
+        base = digest if image.base == SCRATCH else image.base
+        if base == HOST:
+            return Patching(base=HOST)
+        if self._away:
+            return Patching(base=base, patched=_SIGNED, trouble="the mirror does not answer")
+        names = {package.name for package in self._packages[base]}
+        fixes = tuple(fix for fix in self._fixes if fix.package in names)
+        return Patching(base=base, patched=_SIGNED, checked=_SIGNED, fixes=fixes)
+
+
+def _locked(name: str, suite: str) -> Locked:
+    digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return Locked(name, "1.0", "all", name, suite, f"pool/{name}.deb", len(name), digest)

@@ -1,0 +1,55 @@
+"""`ImageScanner`: looks into the images that lie on this machine."""
+
+import asyncio
+from pathlib import Path
+from typing import Protocol
+
+from bleen.domain.finding import Scan
+from bleen.domain.image import Digest, Image
+from bleen.domain.inventory import BillFormat
+
+
+class Trees(Protocol):
+    """Images that lie on this machine as folders: `LocalImages`."""
+
+    async def find(self, digest: Digest) -> Image:
+        """Return the image; NotFound."""
+
+    def tree(self, digest: Digest) -> Path:
+        """Return the folder of the image; NotFound."""
+
+
+class ImageScanner:
+    """Keeps the port `Scanner`."""
+
+    def __init__(self, images: Trees, folder: Path, *, osv_url: str = "") -> None:
+        """``folder`` keeps what was read of mirrors; ``osv_url`` is a server that speaks OSV's API, if there is one."""
+        self._images = images
+        self._folder = folder
+        self._osv_url = osv_url
+
+    async def bill(self, digest: Digest, form: BillFormat) -> str:
+        image = await self._images.find(digest)
+        return await asyncio.to_thread(_write_bill, form, image, self._trees(image))
+
+    async def scan(self, digest: Digest) -> Scan:
+        image = await self._images.find(digest)
+        return await asyncio.to_thread(self._scan, image, self._trees(image))
+
+    def _scan(self, image: Image, trees: list[Path]) -> Scan:
+        from bleen.providers.scanning.checks import Sources, scan_image
+
+        return scan_image(image, trees, Sources(str(self._folder), self._osv_url))
+
+    def _trees(self, image: Image) -> list[Path]:
+        """Return the folders of the image: its own, and that of its base."""
+        base = [self._images.tree(image.base)] if image.base.startswith("sha256:") else []
+        return [self._images.tree(image.digest), *base]
+
+
+def _write_bill(form: BillFormat, image: Image, trees: list[Path]) -> str:
+    # Loaded when it is needed: it takes longer than the rest of the controller.
+    from bleen.providers.scanning.bill import cyclonedx, spdx
+    from bleen.providers.scanning.inventory import take_inventory
+
+    return (cyclonedx if form is BillFormat.CYCLONEDX else spdx)(image, take_inventory(trees))
