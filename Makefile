@@ -15,7 +15,8 @@ up: .venv/ready
 
 test: .venv/ready .venv/terraform/ready
 	@sh tests/debian-packages.sh
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/journeys --ignore=tests/providers/envoy
+	$(BIN)/pytest -q tests/providers/envoy tests/journeys
 
 # The Azure part alone: Terraform modules and the Packer template, against the provider's schema and with no cloud.
 terraform-check: .venv/ready .venv/terraform/ready
