@@ -1,6 +1,7 @@
 """Images: built, listed, shown, verified, scanned, compared with the newest fixes, exported, removed."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from bleen.interfaces.views import (
 from bleen.workflows.building import build_image
 from bleen.workflows.messages import BuildRequest
 
+log = logging.getLogger("bleen.api")
 VIEW = {"needs": Role.VIEWER, "within": "any"}
 BUILD = {"needs": Role.DEPLOYER, "within": "any"}
 KEEP = {"needs": Role.ADMIN, "within": "any"}
@@ -95,6 +97,9 @@ async def _lines(providers: Providers, request: BuildRequest) -> AsyncIterator[b
             ended: BuildLine = ImageBuilt(await build_image(providers.images, providers.bases, request, tell))
         except BleenError as error:
             ended = ImageFailed(problem_of(error))
+        except Exception as error:  # a defect must end the stream, too: whoever asked waits for its last line
+            log.exception("the build of %s failed", request.name)
+            ended = ImageFailed(problem_of(BleenError("the build failed", why=repr(error), next="bleen doctor")))
         loop.call_soon(lines.put_nowait, ended)
 
     building = asyncio.create_task(work())
