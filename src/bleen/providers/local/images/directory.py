@@ -3,7 +3,7 @@
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -33,13 +33,17 @@ ALWAYS_IGNORED = (
 )
 """Never part of an image; `.env` because a secret in an image is a secret in every copy of it."""
 
+PRIVATE = ("images", "keys", "secrets", "audit")
+"""Folders of a home."""
+
 
 class DirectoryRecipe(Value, frozen=True):
     """A folder as it is now, and the Python packages that it requires."""
 
     source: Directory
     folder: str
-    store: str
+    home: str
+    """Of the platform: its keys and secrets must not get into an image, where it lies in a small repository."""
 
     @property
     def request(self) -> Digest:
@@ -49,7 +53,7 @@ class DirectoryRecipe(Value, frozen=True):
         top = Path(self.folder, self.source.path)
         if not await disk.in_thread(top.is_dir):
             raise BuildFailed(f"there is no folder {top}", next="correct image.path in the service file")
-        await disk.in_thread(copy_folder, top, stage, Path(self.store))
+        await disk.in_thread(copy_folder, top, stage, Path(self.home))
         # Of the copy, not of the folder: that may change while it is read.
         files = await disk.in_thread(tree.list_files, stage)
         requirements = await disk.in_thread(self._lend_requirements, Path(shell.folder, "requirements.txt"))
@@ -95,22 +99,22 @@ def refuse_runtime(stage: Path) -> None:
         raise BuildFailed(f"{RUNTIME} cannot be in an application", why="Bleen puts its own files there", next="rename it")
 
 
-def copy_folder(top: Path, stage: Path, store: Path) -> None:
-    """Copy what is not ignored of ``top`` to ``stage``; never the store itself, which is below it in a small repository."""
+def copy_folder(top: Path, stage: Path, home: Path) -> None:
+    """Copy what is not ignored of ``top`` to ``stage``; never the platform's home, nor what lies in it where it is ``top``."""
     ignored = (*ALWAYS_IGNORED, *_read_ignored(top))
-    _copy_below(top, stage, ignored, store)
+    _copy_below(top, stage, ignored, {home, *(home / name for name in PRIVATE)})
 
 
-def _copy_below(top: Path, stage: Path, ignored: Sequence[str], store: Path, below: str = "") -> None:
+def _copy_below(top: Path, stage: Path, ignored: Sequence[str], private: Collection[Path], below: str = "") -> None:
     with os.scandir(top / below) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         path = f"{below}/{entry.name}" if below else entry.name
-        if _is_ignored(path, ignored) or Path(entry.path) == store:
+        if _is_ignored(path, ignored) or Path(entry.path) in private:
             continue
         if entry.is_dir(follow_symlinks=False):
             (stage / path).mkdir()
-            _copy_below(top, stage, ignored, store, path)
+            _copy_below(top, stage, ignored, private, path)
         else:
             _copy_entry(entry, stage / path, path)
 

@@ -78,7 +78,7 @@ class LocalImages:
             case Npm():
                 return NpmRecipe(source, locks)
             case Directory():
-                return DirectoryRecipe(source, str(folder), str(self._store.root))
+                return DirectoryRecipe(source, str(folder), str(self._store.root.parent))
             case Archive():
                 return ArchiveRecipe(source, str(folder))
             case _:
