@@ -157,7 +157,7 @@ def test_a_refused_deployment_is_a_value_with_its_error(client: Client, estate: 
 def test_a_dry_run_changes_nothing(client: Client) -> None:
     """It lists the decisions; the ledger has no entry more."""
     client.deploy(request())
-    before = until(client, lambda v: v.progress is None)
+    before = until(client, lambda v: v.progress is None and v.history[0].finished is not None)
     dry = client.dry_run(request("2"))
     assert (dry.release, dry.unchanged) == ("r2", False)
     assert [type(d).__name__ for d in dry.decisions][:2] == ["Launch", "Shift"]
