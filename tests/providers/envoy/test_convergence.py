@@ -167,7 +167,8 @@ async def test_a_new_writer_knows_what_the_last_one_did(
     await anew.set_route(a_route(BLUE, service="other"), 1)
     await members.set_backend(a_backend(Colour.BLUE, 3))
     assert (await seen_by_all(gateway)).route == a_route(GREEN)
-    assert [each.release for each in (await seen_by_all(gateway)).backends] == [1, 3, 2]
+    backends_seen = (await seen_by_all(gateway)).backends
+    assert [(b.release, b.baseline) for b in backends_seen] == [(1, True), (1, False), (3, False), (2, False)]
     await anew.close()
     await members.close()
 
