@@ -109,6 +109,7 @@ async def main() -> None:
             for name, history in (await record(stage, story)).items():
                 # Who recorded it, and where, is nobody's business.
                 text = re.sub(r'"identity": "[^"]*"', '"identity": "recorder"', history.to_json())
+                text = text.replace(str(Path.cwd()), "/bleen")
                 (HISTORIES / f"{name}.json").write_text(text + "\n")
     engine.stop()
     shutil.rmtree(folder)
