@@ -143,7 +143,7 @@ class Story:
         self._tell.say("roll hello back, as if 2.0 had been a mistake")
         began = time.perf_counter()
         await asyncio.to_thread(self._client.rollback, ENVIRONMENT, "hello", GoBackOrder(PERSON))
-        last = await self._until(lambda: next(s for s in self._history("hello") if isinstance(s.outcome, RolledBack)))
+        last = await self._until(lambda: next((s for s in self._history("hello") if isinstance(s.outcome, RolledBack)), None))
         self._tell.say(f"  {outcome_words(last.outcome)}" if last.outcome else "")
         self._acts.append(
             Act(
