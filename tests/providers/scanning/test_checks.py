@@ -10,7 +10,8 @@ from bleen.domain.finding import Finding, Severity
 from bleen.domain.image import Image
 from bleen.providers.scanning.checks import Sources, scan_image
 from bleen.providers.scanning.configuration import check_configuration
-from bleen.providers.scanning.files import check_files
+from bleen.providers.scanning.files import check_files, search
+from bleen.providers.scanning.scanner import ImageScanner
 from tests.providers.scanning.trees import Shelf, add_npm, add_python
 
 # Made up here, and never whole in this file: what looks like a secret in a repository sets off other people's scanners.
@@ -39,14 +40,14 @@ def put(tree: Path, name: str, text: str, mode: int = 0o444) -> Path:
 
 
 def found_in(tree: Path) -> dict[str, Severity]:
-    return {finding.id: finding.severity for finding in check_files([tree]).findings}
+    return {finding.id: finding.severity for finding in check_files([search(tree)]).findings}
 
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_is_found_with_its_file_and_line(tmp_path: Path, kind: str) -> None:
     """And says how a service gets one instead."""
     put(tmp_path, "conf/app.ini", f"first line\n{SECRETS[kind]}\n")
-    (finding,) = check_files([tmp_path]).findings
+    (finding,) = check_files([search(tmp_path)]).findings
     assert (finding.id, finding.where) == (kind, "conf/app.ini")
     assert finding.what.startswith("line 2 holds")
     assert "secret: NAME" in finding.fix
@@ -136,3 +137,14 @@ def test_what_nobody_looked_at_is_a_finding(tmp_path: Path) -> None:
 def test_an_image_on_a_base_does_not_speak_of_the_machine(tmp_path: Path) -> None:
     """What runs is all in it."""
     assert "not-checked-host" not in [finding.id for finding in scan(tmp_path, f"sha256:{1:064x}")[2]]
+
+
+async def test_the_files_of_an_image_are_looked_at_once(tmp_path: Path) -> None:
+    """Every release on a base asks for its scan: a second look would cost what the first did, and show the same."""
+    image, tree = (shelf := Shelf(tmp_path)).add("app")
+    put(tree, "app.py", "print('hello')")
+    scanner = ImageScanner(shelf, tmp_path / "scanner")
+    before = (await scanner.scan(image.digest)).findings
+    put(tree, "id_rsa", KEY)
+    assert (await scanner.scan(image.digest)).findings == before
+    assert "private-key" in {f.id for f in (await ImageScanner(shelf, tmp_path / "scanner").scan(image.digest)).findings}

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -103,13 +103,9 @@ class Story:
         await self._roll_back()
         bad = _changed(self._hello, GREETING="Oops", HELLO_ERROR_SHARE="0.3")
         await self._deploy("hello 3.0, which fails 30 % of its requests", bad, expect=RolledBack)
-        meanwhile = asyncio.create_task(self._kill_the_controller())
-        await self._deploy(
-            "hello 4.0, and the controller is killed meanwhile",
-            _changed(self._hello, GREETING="Hi", HELLO_SLOW_START="1.5"),
-            expect=Promoted,
-        )
-        await meanwhile
+        slow = _changed(self._hello, GREETING="Hi", HELLO_SLOW_START="1.5")
+        title = "hello 4.0, and the controller is killed meanwhile"
+        await self._deploy(title, slow, expect=Promoted, meanwhile=self._kill_the_controller)
 
     async def _try(self) -> None:
         """A share of the traffic decides."""
@@ -118,7 +114,9 @@ class Story:
         bad = _changed(self._greeter, GREETING="Good grief", HELLO_ERROR_SHARE="0.05")
         await self._deploy("greeter 3.0, which fails 5 % of its requests", bad, expect=RolledBack)
 
-    async def _deploy(self, title: str, loaded: LoadedService, *, expect: type) -> None:
+    async def _deploy(
+        self, title: str, loaded: LoadedService, *, expect: type, meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._tell.say(f"deploy {title}")
         began, name = time.perf_counter(), loaded.service.service
         request = DeployRequest(
@@ -135,9 +133,12 @@ class Story:
         assert isinstance(result, Started), "the demo begins with nothing deployed"
         if said := await asyncio.to_thread(fallen_back, self._client, request, result):
             self._tell.say(f"  {said}")
+        if meanwhile is not None:
+            await meanwhile()
         number = result.release.number
         summary = await self._until(lambda: self._settled(name, number))
-        self._note(summary, expect, began)
+        lines = await self._until(lambda: self._client.explain(summary.id).lines)
+        self._note(summary, lines, expect, began)
 
     async def _roll_back(self) -> None:
         self._tell.say("roll hello back, as if 2.0 had been a mistake")
@@ -179,16 +180,16 @@ class Story:
         while time.monotonic() < deadline:
             try:
                 answer = await asyncio.to_thread(question)
-            except (Unreachable, StopIteration):
+            except Unreachable:
                 answer = None  # the controller is on its way back
             if answer is not None:
                 return answer
             await asyncio.sleep(0.05)
         raise Unreachable("the rollout did not settle in two minutes", next=f"look at {Path.cwd()}")
 
-    def _note(self, summary: RolloutSummary, expect: type, began: float) -> None:
+    def _note(self, summary: RolloutSummary, lines: Sequence[ExplainedLine], expect: type, began: float) -> None:
         assert summary.outcome is not None
-        ended, lines = time.perf_counter(), self._client.explain(summary.id).lines
+        ended = time.perf_counter()
         tried = summary.service == self._greeter.service.service and summary.origin is not None
         found = judgement(lines) if tried else None
         yes = f": its traffic says yes: {found.verdict.why}" if found and isinstance(found.verdict, Pass) else ""

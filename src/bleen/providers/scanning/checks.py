@@ -1,5 +1,6 @@
 """All checks of an image, and what none of them looks at."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bleen.domain.image import Image
 from bleen.domain.inventory import Inventory, Kind, Package
 from bleen.providers.scanning.advisories import check_advisories
 from bleen.providers.scanning.configuration import check_configuration
-from bleen.providers.scanning.files import check_files
+from bleen.providers.scanning.files import Searched, check_files, search
 from bleen.providers.scanning.inventory import codename_of, take_inventory
 from bleen.providers.scanning.programs import check_programs
 from bleen.providers.scanning.updates import check_updates
@@ -24,14 +25,17 @@ class Sources(Value, frozen=True):
     """A server that speaks OSV's API; empty: none."""
 
 
-def scan_image(image: Image, trees: list[Path], sources: Sources) -> Scan:
-    """Return what every check finds in ``trees``: that of the image, and that of the base that it stands on."""
+def scan_image(image: Image, trees: list[Path], sources: Sources, look: Callable[[Path], Searched] = search) -> Scan:
+    """Return what every check finds in ``trees``: that of the image, and that of the base that it stands on.
+
+    ``look`` is `search`, or one that remembers.
+    """
     inventory = take_inventory(trees)
     reports = [
         check_programs(trees),
         _updates(inventory.of(Kind.DEB), trees, sources),
         check_advisories((*inventory.of(Kind.PYPI), *inventory.of(Kind.NPM)), sources.osv_url),
-        check_files(trees),
+        check_files([look(tree) for tree in trees]),
         *(check_configuration(tree) for tree in trees),
         Report(findings=tuple(_unseen(image, inventory))),
     ]

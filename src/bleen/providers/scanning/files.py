@@ -72,22 +72,36 @@ _NAMES = {
 _FIX = "take it out of the source, replace the secret, and give the service a reference: env: {NAME: {secret: NAME}}"
 
 
-def check_files(trees: Sequence[Path]) -> Report:
-    """Return what is wrong with the files themselves."""
+class Searched(Value, frozen=True):
+    """What a look at every file of a tree showed."""
+
+    seen: int
+    read: int
+    """Files that were searched for secrets."""
+    findings: tuple[Finding, ...]
+
+
+def search(tree: Path) -> Searched:
+    """Look at every file of ``tree``; some seconds where it is a whole base."""
     findings: list[Finding] = []
     seen = read = 0
-    for tree in trees:
-        for path in _files(tree):
-            seen += 1
-            where = path.relative_to(tree).as_posix()
-            status = path.lstat()
-            findings += _rights(where, status.st_mode)
-            if stat.S_ISREG(status.st_mode) and 0 < status.st_size <= _LARGEST:
-                read += 1
-                findings += _secrets(where, path.read_bytes())
+    for path in _files(tree):
+        seen += 1
+        where = path.relative_to(tree).as_posix()
+        status = path.lstat()
+        findings += _rights(where, status.st_mode)
+        if stat.S_ISREG(status.st_mode) and 0 < status.st_size <= _LARGEST:
+            read += 1
+            findings += _secrets(where, path.read_bytes())
+    return Searched(seen, read, tuple(findings))
+
+
+def check_files(trees: Sequence[Searched]) -> Report:
+    """Return what is wrong with the files themselves."""
+    seen, read = sum(tree.seen for tree in trees), sum(tree.read for tree in trees)
     rights = Check("files", f"{seen:,} files for devices, setuid and setgid bits and rights to write for everybody")
     secrets = Check("secrets", f"{read:,} files of at most 1 MiB for {len(RULES)} kinds of secrets")
-    return Report((rights, secrets), tuple(findings))
+    return Report((rights, secrets), tuple(finding for tree in trees for finding in tree.findings))
 
 
 def _files(tree: Path) -> Iterator[Path]:

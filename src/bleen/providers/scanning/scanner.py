@@ -1,12 +1,20 @@
 """`ImageScanner`: looks into the images that lie on this machine."""
 
 import asyncio
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bleen.domain.finding import Scan
 from bleen.domain.image import Digest, Image
 from bleen.domain.inventory import BillFormat
+
+if TYPE_CHECKING:
+    from bleen.providers.scanning.files import Searched
+
+_REMEMBERED = 256
+"""Images whose files are not looked at again: more than a team has in use."""
 
 
 class Trees(Protocol):
@@ -27,6 +35,7 @@ class ImageScanner:
         self._images = images
         self._folder = folder
         self._osv_url = osv_url
+        self._look: Callable[[Path], Searched] | None = None
 
     async def bill(self, digest: Digest, form: BillFormat) -> str:
         image = await self._images.find(digest)
@@ -38,8 +47,11 @@ class ImageScanner:
 
     def _scan(self, image: Image, trees: list[Path]) -> Scan:
         from bleen.providers.scanning.checks import Sources, scan_image
+        from bleen.providers.scanning.files import search
 
-        return scan_image(image, trees, Sources(str(self._folder), self._osv_url))
+        # What is in an image never changes, and every release looks at the same bases.
+        self._look = self._look or lru_cache(_REMEMBERED)(search)
+        return scan_image(image, trees, Sources(str(self._folder), self._osv_url), self._look)
 
     def _trees(self, image: Image) -> list[Path]:
         """Return the folders of the image: its own, and that of its base."""
