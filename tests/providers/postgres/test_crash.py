@@ -69,7 +69,7 @@ async def test_a_server_that_stays_away_is_unreachable(own_server: RunningServer
     """When patience ends the error says so, and the ledger works again as soon as the server is back."""
     ledger = PostgresLedger(own_server.url, patience=0.2)
     await ledger.append(a_draft("a"))
-    own_server.kill()
+    own_server.silence()
     with pytest.raises(Unreachable, match="the database did not answer"):
         await ledger.append(a_draft("b"))
     own_server.start()
