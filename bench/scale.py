@@ -32,6 +32,7 @@ from bleen.domain.rollout import Promoted, ReleaseRef, Rollout
 from bleen.domain.service import BlueGreen, Service
 from bleen.providers import engine as embedded
 from bleen.providers.engine import Engine
+from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -58,7 +59,7 @@ class Yes:
     async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:
         return CheckResult(title(check), when, True, "assumed", datetime.now(UTC))
 
-    async def visit(self, path: str, count: int, *, service: str, release: int) -> None:
+    async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
         pass
 
 
@@ -73,6 +74,7 @@ class Estate:
         self.ledger = MemoryLedger()
         self.world = World(
             images=self.images,
+            bases=MemoryBases(self.images),
             fleets=self.fleets,
             gateway=self.gateway,
             ledger=self.ledger,

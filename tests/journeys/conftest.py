@@ -1,4 +1,4 @@
-"""The platform that the journeys of one run share."""
+"""The platform that the journeys of one file share: more of them would watch each other's instances."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def settings_in(home: Path) -> Settings:
     return structs.replace(settings, ports=Ports(gateway=0, api=0, services=free_port()))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A running platform."""
     yield from open_stage(LocalPlatform(settings_in(tmp_path_factory.mktemp("journeys") / "home")))

@@ -1,5 +1,6 @@
 """The packages of a suite, and the newest of each over several suites."""
 
+import asyncio
 import lzma
 import re
 from collections.abc import Iterable
@@ -103,7 +104,8 @@ async def read_index(
             )
         folder = f"{archive.address}/dists/{archive.suite}/{component}/binary-{architecture}"
         address = f"{folder}/by-hash/SHA256/{listed.digest[7:]}" if signed.by_hash else f"{folder}/Packages.xz"
-        found += parse_index(await client.get_checked(address, listed.digest, listed.size), archive.suite)
+        data = await client.get_checked(address, listed.digest, listed.size)
+        found += await asyncio.to_thread(parse_index, data, archive.suite)
     return found
 
 
