@@ -51,7 +51,7 @@ class Controller:
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
         self.bases = LocalBases(settings.path)
-        self.scanner = ImageScanner(self.images, settings.path / "scanner", osv_url=settings.osv_url)
+        self.scanner = ImageScanner(self.images, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)

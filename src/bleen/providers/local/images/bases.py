@@ -21,7 +21,7 @@ from bleen.providers.debian.finish import describe, finish, runtime_of
 from bleen.providers.debian.locking import make_lock, suites_of
 from bleen.providers.debian.mirror import MirrorClient
 from bleen.providers.debian.package import Package, open_package
-from bleen.providers.debian.pending import find_fixes
+from bleen.providers.debian.pending import SecuritySuite
 from bleen.providers.debian.unpack import Tree, by_suite, harden, unpack
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.process import Shell
@@ -53,6 +53,7 @@ class LocalBases:
         self._reach = reach or Reach()
         self._clock = clock
         self._tools = tools or Tools()
+        self._security = SecuritySuite(self._reach, self._get)
 
     async def build(self, order: BaseOrder, tell: Tell) -> Image:
         request = digest_of({"base": order.recipe, "in": order.folder})
@@ -74,7 +75,7 @@ class LocalBases:
         source = manifest.source
         patched = max(suite.date for suite in source.lock.suites)
         try:
-            checked, fixes = await find_fixes(source, self._reach, self._get, self._clock())
+            checked, fixes = await self._security.find_fixes(source, self._clock())
         except BleenError as error:
             return Patching(base=base, patched=patched, trouble=error.what)
         return Patching(base=base, patched=patched, checked=checked, fixes=fixes)

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from bleen import __version__
 from bleen.domain.base import HOST, Distributed
@@ -405,12 +406,15 @@ def newest_first(images: Iterable[Image]) -> Sequence[Image]:
 
 
 def _built(manifest: Manifest) -> Built:
-    """Return what there is to sign of an image that was built at this moment."""
+    """Return what there is to sign of an image that was built at this moment: nothing of where that was."""
+    source = manifest.source
+    if isinstance(source, Distributed):
+        source = structs.replace(source, folder="")
     return Built(
         digest=digest_of(manifest.content),
         name=manifest.name,
         version=manifest.version,
-        source=manifest.source,
+        source=source,
         lock=manifest.lock,
         base=manifest.content.base,
         runtime=manifest.content.runtime,
