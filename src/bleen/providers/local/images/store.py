@@ -54,7 +54,7 @@ class Manifest(Value, frozen=True):
     version: str
     created: str
     source: Source | Distributed
-    """What it was first built from."""
+    """What it was first built from; a base: last."""
     lock: Digest
     """The digest of all that was built: the packages' lock, the files of the folder, the archive."""
     content: Content
@@ -211,6 +211,13 @@ class Store:
             self.notary.vouch(_built(manifest))
         disk.write_whole(self.root / "recipes" / f"{_hex(manifest.lock)}.json", encode(digest))
         return known or manifest
+
+    def attribute(self, digest: Digest, source: Distributed) -> Manifest:
+        """Say from what the image was built last: from that it is built anew."""
+        with disk.holding(self._lock):
+            manifest = structs.replace(self.manifest(digest), source=source)
+            disk.write_whole(self._manifest_path(digest), encode(manifest))
+        return manifest
 
     def _known(self, digest: Digest) -> Manifest | None:
         """Return the record of the image, which a repair keeps; None where there is none to be read."""
