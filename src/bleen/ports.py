@@ -38,6 +38,13 @@ class Images(Protocol):
         source lacks; StorageFull leaves nothing half-published.
         """
 
+    async def rebase(self, digest: Digest, base: Digest) -> Image:
+        """Return the image that has the files of ``digest``, to the byte, and stands on another ``base``.
+
+        NotFound; ImageRejected where the image may not start itself; BuildFailed where it has no base, or was made for
+        another runtime than the new one has.
+        """
+
     async def find(self, digest: Digest) -> Image:
         """Return the image; NotFound."""
 
@@ -72,6 +79,13 @@ class Bases(Protocol):
 
         Unreachable where no mirror answers, NotFound where none is known, and neither of them where all is there already;
         BuildFailed where a mirror lies, or lacks a package; StorageFull leaves nothing half-published.
+        """
+
+    async def renew(self, digest: Digest, tell: Tell) -> Image:
+        """Return the base of ``digest``, which is a base or stands on one, built anew with what the mirror has now.
+
+        By its own recipe, whatever the file says by now. It is the same image where nothing is newer. NotFound where there
+        is no such base; else as `build`.
         """
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:

@@ -6,8 +6,14 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec import field
+
 from bleen.domain.codec import Value
+from bleen.domain.duration import Duration
 from bleen.domain.errors import InvalidInput
+from bleen.domain.renewal import Timetable
+
+_OFTEN = Duration.parse("1m")
 
 
 class Ports(Value, frozen=True):
@@ -77,6 +83,9 @@ class Settings(Value, frozen=True):
     osv_url: str = ""
     """The server that speaks OSV's API, which is asked for advisories; empty: none."""
 
+    patches: Timetable = field(default_factory=Timetable)
+    """When bases are built anew, and in which order services follow."""
+
     @property
     def path(self) -> Path:
         return Path(self.home)
@@ -115,7 +124,39 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         four_eyes=_names(environ, "BLEEN_FOUR_EYES"),
         hosts=_names(environ, "BLEEN_API_HOSTS"),
         osv_url=environ.get("BLEEN_OSV_URL", ""),
+        patches=_timetable(environ),
     )
+
+
+def _timetable(environ: Mapping[str, str]) -> Timetable:
+    usual = Timetable()
+    off = environ.get("BLEEN_PATCH_WATCH", "") == "off"
+    every = None if off else _duration(environ, "BLEEN_PATCH_WATCH", usual.every or _OFTEN)
+    if every is not None and every < _OFTEN:
+        next = f"write {_OFTEN} or more, or off"
+        raise InvalidInput(f"BLEEN_PATCH_WATCH={every} is too often to ask a mirror", next=next, where="environment")
+    return Timetable(
+        every=every,
+        day=_day(environ, "BLEEN_PATCH_DAY", usual.day),
+        environments=_names(environ, "BLEEN_PATCH_ENVIRONMENTS") or usual.environments,
+        soak=_duration(environ, "BLEEN_PATCH_SOAK", usual.soak),
+    )
+
+
+def _duration(environ: Mapping[str, str], name: str, default: Duration) -> Duration:
+    text = environ.get(name, "")
+    try:
+        return Duration.parse(text) if text else default
+    except ValueError as error:
+        raise InvalidInput(f"{name}={text} is no duration", next="write for example 30m or 6h", where="environment") from error
+
+
+def _day(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "") or str(default)
+    if not text.isdecimal() or not 0 <= int(text) <= 28:
+        next = "write a number from 1 to 28, which every month has, or 0 for never"
+        raise InvalidInput(f"{name}={text} is no day of a month", next=next, where="environment")
+    return int(text)
 
 
 def _engine_access(environ: Mapping[str, str]) -> EngineAccess:

@@ -33,6 +33,9 @@ class BasesBench(Protocol):
     def lose(self, package: str) -> None:
         """Let the archive have no such package."""
 
+    def fix(self) -> None:
+        """Let the archive have a fix for the package ``tool``."""
+
 
 async def build(bench: BasesBench, order: BaseOrder) -> tuple[Image, list[Stage]]:
     stages: list[Stage] = []
@@ -128,3 +131,47 @@ class BasesContract:
         """As with every reading verb."""
         with pytest.raises(NotFound):
             await bench.bases.packages(NOWHERE)
+
+    async def test_a_base_is_renewed_by_its_own_recipe(self, bench: BasesBench) -> None:
+        """With what the archive has now: nothing is pending after that. Asked for the base, or for what stands on it."""
+        base, _ = await build(bench, bench.order())
+        image = await build_on(bench, base)
+        bench.fix()
+        assert [fix.package for fix in (await bench.bases.patching(image.digest)).fixes] == ["tool"]
+        renewed = await bench.bases.renew(image.digest, lambda _: None)
+        assert (renewed.name, renewed.base) == (base.name, SCRATCH) and renewed.digest != base.digest
+        assert await bench.bases.renew(base.digest, lambda _: None) == renewed
+        assert (await bench.bases.patching(renewed.digest)).fixes == ()
+
+    async def test_where_nothing_is_newer_a_base_is_renewed_to_itself(self, bench: BasesBench) -> None:
+        """Nothing is built."""
+        base, _ = await build(bench, bench.order())
+        assert await bench.bases.renew(base.digest, lambda _: None) == base
+        assert list(await bench.images.list()) == [base]
+
+    async def test_an_application_is_put_on_the_renewed_base_as_it_is(self, bench: BasesBench) -> None:
+        """Its files stay the same to the byte, whatever became of its source; twice is once."""
+        base, _ = await build(bench, bench.order())
+        image = await build_on(bench, base)
+        bench.fix()
+        renewed = await bench.bases.renew(base.digest, lambda _: None)
+        moved = await bench.images.rebase(image.digest, renewed.digest)
+        assert (moved.name, moved.version, moved.base) == (image.name, image.version, renewed.digest)
+        assert await bench.images.files(moved.digest) == await bench.images.files(image.digest)
+        assert await bench.images.rebase(image.digest, renewed.digest) == moved
+        await bench.images.verify(moved.digest)
+        await bench.images.verify(image.digest)
+
+    async def test_what_stands_on_no_base_is_put_on_none(self, bench: BasesBench) -> None:
+        """It was made for the machine's own libraries, or is a base itself."""
+        base, _ = await build(bench, bench.order())
+        source, folder = bench.application()
+        image = await bench.images.build("app", source, Path(folder))
+        for digest in (image.digest, base.digest):
+            with pytest.raises(BuildFailed, match="stands on none"):
+                await bench.images.rebase(digest, base.digest)
+        for digest, onto in ((NOWHERE, base.digest), ((await build_on(bench, base)).digest, NOWHERE)):
+            with pytest.raises(NotFound):
+                await bench.images.rebase(digest, onto)
+        with pytest.raises(NotFound):
+            await bench.bases.renew(image.digest, lambda _: None)

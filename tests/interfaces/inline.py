@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.command import Command, GoBack, Scale, Supersede, accept
 from bleen.domain.decide import advance, applied, decide, measured
@@ -14,6 +16,7 @@ from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Event, Finis
 from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
+from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.traffic import Colour
 from bleen.domain.views import standing
@@ -23,6 +26,7 @@ from bleen.workflows.messages import (
     DeployResult,
     Progress,
     Refused,
+    RenewalState,
     Resized,
     RollbackRequest,
     RolloutRequest,
@@ -53,6 +57,7 @@ class InlineControl:
     def __init__(self, world: World) -> None:
         self._world = world
         self._runs: dict[tuple[str, str], _Run] = {}
+        self.agenda: Agenda | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
@@ -113,6 +118,13 @@ class InlineControl:
     async def progress(self, environment: str, service: str) -> Progress | None:
         run = self._runs.get((environment, service))
         return Progress(run.rollout, run.decision, run.error) if run else None
+
+    async def renew(self, asked: Asked, timetable: Timetable) -> None:
+        """Remember it: nobody renews here."""
+        self.agenda = structs.replace(self.agenda or Agenda(timetable), asked=asked)
+
+    async def renewal(self) -> RenewalState | None:
+        return RenewalState(self.agenda) if self.agenda else None
 
     async def active(self) -> Sequence[tuple[str, str]]:
         return sorted(self._runs)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bleen.domain.errors import InvalidInput
 from bleen.domain.patching import Fix
 from bleen.interfaces.repository import InvalidFiles, find_recipe, find_service, validate_path
+from bleen.settings import read_settings
 from tests.interfaces.conftest import Bleen, write_service
 from tests.interfaces.estate import Estate
 
@@ -215,3 +217,56 @@ def test_a_platform_without_files_exports_nothing(bleen: Bleen, tmp_path: Path) 
     digest = bleen("image", "build", "hello", "--json").json["image"]["digest"]
     typed = bleen("image", "export", digest, str(tmp_path / "out"))
     assert typed.code == 2 and "in memory" in typed.err
+
+
+# ---- patches ----
+
+
+@pytest.mark.usefixtures("recipe", "estate")
+def test_patching_is_shown_and_asked_for(bleen: Bleen) -> None:
+    """Nothing is asked for without `--now`; with it, who asked and for what is shown, by `status` too."""
+    bleen("deploy", "hello")
+    assert bleen("image", "patch").out == "patching: nobody does it here\n"
+    assert "because" in bleen("image", "patch", "--now", "little").out
+    said = bleen("image", "status").out
+    assert "patching: little is built anew, because" in said and "next: when somebody asks" in said
+    assert bleen("image", "patch", "--json").json["state"]["agenda"]["asked"]["base"] == "little"
+
+
+@pytest.mark.usefixtures("recipe", "estate")
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("little",), "bleen image patch --now little"),
+        (("--now", "large"), "nothing that runs stands on large"),
+    ],
+)
+def test_what_cannot_be_patched_is_said(bleen: Bleen, words: tuple[str, ...], what: str) -> None:
+    """A base without a word to begin, and one that nothing stands on."""
+    bleen("deploy", "hello")
+    typed = bleen("image", "patch", *words)
+    assert typed.code == 2 and what in typed.err
+
+
+@pytest.mark.usefixtures("estate")
+def test_services_on_the_machine_itself_are_not_patched(bleen: Bleen) -> None:
+    """There is no base to build."""
+    bleen("deploy", "hello")
+    typed = bleen("image", "patch", "--now")
+    assert typed.code == 2 and "nothing that runs stands on a base" in typed.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("BLEEN_PATCH_WATCH", "often"), ("BLEEN_PATCH_WATCH", "5s"), ("BLEEN_PATCH_DAY", "31")]
+)
+def test_a_timetable_that_cannot_be_kept_is_refused(name: str, value: str) -> None:
+    """By the name of its variable."""
+    with pytest.raises(InvalidInput, match=name):
+        read_settings({name: value})
+
+
+def test_the_timetable_comes_from_the_environment() -> None:
+    """Off is off; the rest is as it is written."""
+    assert read_settings({"BLEEN_PATCH_WATCH": "off"}).patches.every is None
+    found = read_settings({"BLEEN_PATCH_DAY": "0", "BLEEN_PATCH_ENVIRONMENTS": "test,live", "BLEEN_PATCH_SOAK": "2d"}).patches
+    assert (found.day, found.environments, str(found.soak), str(found.every)) == (0, ("test", "live"), "2d", "1h")

@@ -1,11 +1,13 @@
 """The base images in memory keep the contract."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bleen.domain.base import BaseOrder, Recipe
 from bleen.domain.image import Directory
+from bleen.domain.patching import Fix
 from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.images import MemoryImages
 from tests.contracts.bases import BasesContract
@@ -23,6 +25,9 @@ class MemoryBench:
 
     def order(self, *, upgrade: bool = False, image: str = "little") -> BaseOrder:
         return BaseOrder(Recipe(image=image, suite="bookworm", packages=("tool",)), str(self.folder), upgrade)
+
+    def fix(self) -> None:
+        self.bases.publish(Fix("tool", "tool", "1.0", "1.1", datetime(2026, 1, 1, tzinfo=UTC)))
 
     def application(self) -> tuple[Directory, str]:
         return Directory("app"), str(self.folder)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from tests.fixtures.engine import client, engine, forgetful_engine, own_engine, time_skipping
+from tests.fixtures.engine import client, engine, forgetful_engine, own_engine, skipping, time_skipping
 from tests.workflows.crew import serving
 from tests.workflows.stage import Stage
 
-__all__ = ["client", "engine", "forgetful_engine", "own_engine", "stage", "time_skipping"]
+__all__ = ["client", "engine", "forgetful_engine", "own_engine", "skipping", "stage", "time_skipping"]
 
 
 @pytest.fixture

@@ -138,6 +138,7 @@ class Stage:
         self.clock = Clock()
         self.gateways = MemoryGateways()
         self.images = MemoryImages(self.clock)
+        self.bases = MemoryBases(self.images)
         self.fleets = RefusingFleets(self.images, MemoryBackends(self.gateways), self.clock)
         self.prober = Prober(self.clock)
         self.memory = MemoryLedger(self.clock)
@@ -147,7 +148,7 @@ class Stage:
         self.scanner = MemoryScanner(self.images)
         self.world = World(
             self.images,
-            MemoryBases(self.images),
+            self.bases,
             self.fleets,
             MemoryGateway(self.gateways),
             self.ledger,

@@ -51,11 +51,12 @@ class Controller:
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
         self.bases = LocalBases(settings.path)
-        self.scanner = ImageScanner(self.images, settings.path / "scanner", osv_url=settings.osv_url)
+        self.scanner = ImageScanner(self.images, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
+        self.control = Control(client, self.queue, self._trouble)
         self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
         self.metrics = CustomMetrics(
             EnvoyMetrics(places(settings, settings.ports.gateway)),
@@ -87,7 +88,8 @@ class Controller:
     def providers(self) -> Providers:
         """Return the ports that the API needs."""
         return Providers(
-            control=Control(self.client, self.queue, self._trouble),
+            control=self.control,
+            patches=self.settings.patches,
             ledger=self.ledger,
             notary=self.notary,
             notices=self.notices,
@@ -111,6 +113,7 @@ class Controller:
         """Work and answer until stopped by a signal."""
         stop = asyncio.Event()
         api = build_api(self.providers(), read_token(self.settings))
+        await self.control.keep_renewing(self.settings.patches)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
             sealing = tasks.create_task(self.notary.run())

@@ -169,7 +169,7 @@ class SuiteSeen(Value, frozen=True):
     """Of the signed index."""
 
 
-class Locked(Value, frozen=True):
+class Locked(Value, frozen=True, omit_defaults=True):
     """A package of one version and one content."""
 
     name: str
@@ -183,6 +183,8 @@ class Locked(Value, frozen=True):
     """Where it lies in its archive."""
     size: int
     digest: Digest
+    source_version: str = ""
+    """Of the source package; empty where it is that of the package."""
 
 
 class Lock(Value, frozen=True):
@@ -221,7 +223,7 @@ class Distributed(Tagged, frozen=True):
     recipe: Recipe
     lock: Lock
     folder: str = ""
-    """Of the recipe, when it was built: where its keyring is sought."""
+    """Of the recipe, when it was built: where its keyring is sought. Known on that machine alone, and never signed."""
 
 
 class Exported(Value, frozen=True):

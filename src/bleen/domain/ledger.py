@@ -14,6 +14,7 @@ from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Digest
 from bleen.domain.policy import Gated
 from bleen.domain.release import Release
+from bleen.domain.renewal import Renewal
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.verdict import Assessment
 
@@ -103,6 +104,27 @@ class GlassBroken(Tagged, frozen=True):
     reason: str
 
 
+class BaseRenewed(Tagged, frozen=True):
+    """A base was built anew, for the fixes that were pending; what stood on the old one is to follow."""
+
+    renewal: Renewal
+
+
+class RenewalBegun(Tagged, frozen=True):
+    """A release was made of what serves, on a renewed base, and is about to be rolled out. Entered before that begins."""
+
+    renewal: Renewal
+    release: int
+
+
+class RenewalStopped(Tagged, frozen=True):
+    """A service could not follow onto a renewed base, and is not moved onto it again."""
+
+    renewal: Renewal
+    release: int
+    why: str
+
+
 Event = (
     ReleaseMade
     | RolloutStarted
@@ -118,6 +140,9 @@ Event = (
     | TokenRevoked
     | GlassBroken
     | Gated
+    | BaseRenewed
+    | RenewalBegun
+    | RenewalStopped
 )
 
 

@@ -12,7 +12,7 @@ class Notice(Value, frozen=True):
     """One thing to hear of."""
 
     kind: str
-    """``question``, ``held``, ``rolled-back`` or ``glass-broken``."""
+    """``question``, ``held``, ``rolled-back``, ``glass-broken``, ``patch-stopped`` or ``patch-failed``."""
     environment: str
     service: str
     rollout: str

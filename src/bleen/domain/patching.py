@@ -9,6 +9,17 @@ PROMISE = timedelta(hours=48)
 """From the day a fix is published to the day that it runs."""
 
 
+class Upload(Value, frozen=True):
+    """A version of a source package that is newer than the installed one, as its changelog tells of it."""
+
+    version: str
+    at: datetime
+    urgency: str = ""
+    """``low``, ``medium``, ``high``, ...: what its distribution called it."""
+    cves: tuple[str, ...] = ()
+    """What its entry names; other uploads may have fixed the same before."""
+
+
 class Fix(Value, frozen=True):
     """A package of the image that the security suite has in a newer version."""
 
@@ -18,6 +29,8 @@ class Fix(Value, frozen=True):
     fixed: str
     since: datetime
     """When the oldest fix that is not in was written; where its changelog does not tell, when the suite was signed."""
+    uploads: tuple[Upload, ...] = ()
+    """Every version that came since, newest first; none where there is no changelog."""
 
 
 class Patching(Value, frozen=True):

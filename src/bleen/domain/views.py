@@ -12,6 +12,7 @@ from msgspec import field
 
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.ledger import (
+    BaseRenewed,
     Checked,
     Commanded,
     Decided,
@@ -22,6 +23,8 @@ from bleen.domain.ledger import (
     HostsChanged,
     Measured,
     ReleaseMade,
+    RenewalBegun,
+    RenewalStopped,
     RolloutStarted,
     Scaled,
     Settled,
@@ -181,6 +184,8 @@ def _lines(entry: Entry) -> Iterator[Line]:
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
         case ReleaseMade() | Scaled() | HostsChanged() | Gated() | TokenMade() | TokenRevoked() | GlassBroken():
+            return
+        case BaseRenewed() | RenewalBegun() | RenewalStopped():
             return
         case _:
             assert_never(entry.event)

@@ -35,7 +35,9 @@ from bleen.interfaces.views import (
     ImageView,
     NewToken,
     PatchList,
+    PatchOrder,
     PlatformView,
+    RenewalView,
     RetryOrder,
     RollbackResult,
     ScaleOrder,
@@ -169,6 +171,14 @@ class Client:
         """Return how old the patches of every service are."""
         found: PatchList = self._ask("GET", "/v1/image-status", PatchList, timeout=_BUILDING)
         return found
+
+    def patching(self) -> RenewalView:
+        """Return what patching does, when it looks next, and what it did last."""
+        return self._get("/v1/image-patches", RenewalView)
+
+    def patch(self, order: PatchOrder) -> RenewalView:
+        """Renew bases now."""
+        return self._post("/v1/image-patches", order, RenewalView)
 
     def remove_image(self, digest: str) -> ImageUses:
         """Remove an image that nothing needs."""

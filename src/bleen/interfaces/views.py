@@ -22,7 +22,7 @@ from bleen.domain.strategy import Step
 from bleen.domain.traffic import GatewaySeen
 from bleen.domain.views import Evidence, RolloutSummary
 from bleen.interfaces.problem import ProblemDetails
-from bleen.workflows.messages import Progress, Refused, Started, Unchanged
+from bleen.workflows.messages import Progress, Refused, RenewalState, Started, Unchanged
 
 
 class View(Struct, frozen=True):
@@ -167,6 +167,18 @@ class ServicePatches(View, frozen=True):
     """``r3``: what is warm is listed, too, because it could be gone back to."""
     image: Digest
     patching: Patching
+    environment: str = ""
+
+
+class RenewalView(View, frozen=True):
+    """What patching does, when it looks next, and what it did last."""
+
+    state: RenewalState | None = None
+    """None where nobody does it."""
+    last: "AuditLine | None" = None
+    """Its last entry in the ledger; None before the first."""
+    outcome: str = ""
+    """What became of the rollout that this entry began, in words; empty where it is under way, or began none."""
 
 
 class PatchList(View, frozen=True):
@@ -174,6 +186,14 @@ class PatchList(View, frozen=True):
 
     services: tuple[ServicePatches, ...]
     at: datetime
+    renewal: RenewalView = RenewalView()
+
+
+class PatchOrder(Value, frozen=True):
+    """Renew bases now: that of one name, or every one that something stands on."""
+
+    by: str
+    base: str = ""
 
 
 class ExportOrder(Value, frozen=True):

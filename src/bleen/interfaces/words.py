@@ -9,6 +9,7 @@ from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Rename,
 from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.fleet import Fleet, Instance
 from bleen.domain.ledger import (
+    BaseRenewed,
     Checked,
     Commanded,
     Decided,
@@ -18,6 +19,8 @@ from bleen.domain.ledger import (
     HostsChanged,
     Measured,
     ReleaseMade,
+    RenewalBegun,
+    RenewalStopped,
     RolloutStarted,
     Scaled,
     Settled,
@@ -25,6 +28,7 @@ from bleen.domain.ledger import (
     TokenRevoked,
 )
 from bleen.domain.policy import Gated
+from bleen.domain.renewal import fix_words
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.signals import Golden
 from bleen.domain.strategy import (
@@ -255,6 +259,13 @@ def event_words(event: Event) -> str:
         case Gated(image, allowed):
             found = ", ".join(f"{count} {name}" for name, count in event.counts.items()) or "nothing found"
             return f"judged image {image[7:19]}: {'may be released' if allowed else 'blocked'}, {found}"
+        case BaseRenewed(renewal):
+            newer = f"as {renewal.after[7:19]}" if renewal.after != renewal.before else "and nothing was newer"
+            return f"built {renewal.base} {renewal.before[7:19]} anew, {newer}"
+        case RenewalBegun(renewal, release):
+            return f"made r{release} to patch it: on {renewal.base} {renewal.after[7:19]}"
+        case RenewalStopped(renewal, release):
+            return f"stays on {renewal.base} {renewal.before[7:19]}, and is not patched with r{release} again"
         case Scaled(release, size, before):
             return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)
@@ -269,6 +280,10 @@ def event_why(event: Event) -> str:
             return assessment.verdict.why
         case Settled(RolledBack(reason) | Failed(reason)):
             return reason
+        case BaseRenewed(renewal) | RenewalBegun(renewal):
+            return fix_words(renewal.fixes) if renewal.fixes else ""
+        case RenewalStopped(_, _, why):
+            return why
     return ""
 
 

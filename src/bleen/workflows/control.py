@@ -7,15 +7,26 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowQueryRejectedError
-from temporalio.common import QueryRejectCondition
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from bleen.domain.command import Command, GoBack, Scale
 from bleen.domain.errors import BleenError, NothingToDo, Unreachable
+from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.workflows.converter import domain_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
-from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult, Steered
+from bleen.workflows.messages import (
+    DeployRequest,
+    DeployResult,
+    Progress,
+    RenewalState,
+    RollbackRequest,
+    ScaleRequest,
+    ScaleResult,
+    Steered,
+)
+from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
 
@@ -91,6 +102,46 @@ class Control:
         async with self._engine():
             ids = [execution.id.split("/") async for execution in self._client.list_workflows(query)]
         return sorted((environment, service) for _, environment, service in ids)
+
+    async def keep_renewing(self, timetable: Timetable) -> None:
+        """Have bases renewed by ``timetable`` from now on, whoever did so before."""
+        async with self._engine():
+            await self._renewal(timetable, "configure", timetable)
+
+    async def renew(self, asked: Asked, timetable: Timetable) -> None:
+        """Have bases renewed now; ``timetable`` counts where nobody was told one yet."""
+        async with self._engine():
+            await self._renewal(timetable, "ask", asked)
+
+    async def renewal(self) -> RenewalState | None:
+        """Return what the renewal of bases does; None where nobody does it."""
+        handle = self._client.get_workflow_handle(self._renewal_id)
+        async with self._engine(), asyncio.timeout(_PATIENCE):
+            try:
+                return await handle.query(RenewalWorkflow.state, reject_condition=QueryRejectCondition.NOT_OPEN)
+            except WorkflowQueryRejectedError:
+                return None
+            except RPCError as error:
+                if has_ended(error):
+                    return None
+                raise
+
+    async def _renewal(self, timetable: Timetable, signal: str, word: Timetable | Asked) -> None:
+        """Tell the renewal a word; begin it where there is none. One for each queue, which is each platform."""
+        await self._client.start_workflow(
+            RenewalWorkflow.run,
+            Agenda(timetable),
+            id=self._renewal_id,
+            task_queue=self._task_queue,
+            task_timeout=TASK_TIMEOUT,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal=signal,
+            start_signal_args=[word],
+        )
+
+    @property
+    def _renewal_id(self) -> str:
+        return f"renewal/{self._task_queue}"
 
     async def _tell(self, environment: str, service: str, command: Command) -> Rollout | None:
         handle = self._client.get_workflow_handle(rollout_id(environment, service))

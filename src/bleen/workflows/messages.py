@@ -1,5 +1,7 @@
 """Every input and result of every workflow, update and query, in one file."""
 
+from datetime import datetime
+
 from msgspec import field, structs
 
 from bleen.domain.base import BaseOrder
@@ -10,6 +12,7 @@ from bleen.domain.image import Digest, Source
 from bleen.domain.ledger import Draft
 from bleen.domain.policy import Policy
 from bleen.domain.release import Release, Runtime
+from bleen.domain.renewal import Agenda, RenewalStep
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.service import Service, Strategy
 
@@ -236,6 +239,35 @@ class Watched(Observation, frozen=True):
     def seen(self) -> Observation:
         """The observation alone."""
         return Observation(**{name: getattr(self, name) for name in Observation.__struct_fields__})
+
+
+class Looked(Value, frozen=True):
+    """What a look at bases and services led to."""
+
+    at: datetime
+    agenda: Agenda
+    step: RenewalStep
+
+
+class Moved(Value, frozen=True):
+    """What became of a move onto a renewed base."""
+
+    release: int = 0
+    """The release that was made; 0 where none could be."""
+    refused: str = ""
+    """Why none could be: the image cannot stand there, or a policy blocks it."""
+
+
+class RenewalState(Value, frozen=True):
+    """What the renewal of bases does, and when it looks next."""
+
+    agenda: Agenda
+    step: RenewalStep | None = None
+    """The last decision; None before the first look."""
+    at: datetime | None = None
+    """When that look was."""
+    error: str = ""
+    """Why the last look, or what it led to, did not come about; it is tried again."""
 
 
 class Subject(Value, frozen=True):

@@ -15,6 +15,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from bleen.domain.errors import NothingToDo, Unreachable
@@ -115,22 +116,29 @@ class Starting:
                 if joined is not None:
                     return joined
 
-    async def _join(self, request: RolloutRequest) -> Joined:
+    async def begin_alone(self, request: RolloutRequest) -> None:
+        """Begin the rollout where none is under way: whoever was first is not disturbed. NothingToDo as for `begin`."""
+        with suppress(WorkflowAlreadyStartedError):
+            await answer(lambda: self._join(request, WorkflowIDConflictPolicy.FAIL))
+
+    async def _join(
+        self, request: RolloutRequest, conflict: WorkflowIDConflictPolicy = WorkflowIDConflictPolicy.USE_EXISTING
+    ) -> Joined:
         start: WithStartWorkflowOperation[RolloutWorkflow, RolloutResult] = WithStartWorkflowOperation(
             RolloutWorkflow.run,
             RolloutInput(request),
             id=rollout_id(request.environment, request.service),
             task_queue=self._task_queue,
             task_timeout=TASK_TIMEOUT,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=conflict,
         )
         try:
             return await self._client.execute_update_with_start_workflow(
                 RolloutWorkflow.join, request, id=request.token, start_workflow_operation=start
             )
-        except RPCError:
+        except (RPCError, WorkflowAlreadyStartedError):
             # It is kept for whoever asks for the handle, too, and would be logged as a loss when nobody does.
-            with suppress(RPCError):
+            with suppress(RPCError, WorkflowAlreadyStartedError):
                 await start.workflow_handle()
             raise
 

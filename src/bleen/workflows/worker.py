@@ -18,11 +18,13 @@ from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
+from bleen.workflows.renewal import RenewalWorkflow
+from bleen.workflows.renewing import Renewing
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, Starting
 from bleen.workflows.world import World
 
-WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow)
+WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 
@@ -103,6 +105,7 @@ async def take_over(client: Client, task_queue: str) -> None:
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
     doing, starting = Activities(world), Starting(client, world, task_queue)
+    renewing = Renewing(world, starting)
     return [
         doing.prepare_release,
         doing.find_release,
@@ -118,4 +121,7 @@ def _activities(client: Client, world: World, task_queue: str) -> list[Callable[
         starting.choose_release,
         starting.resize,
         starting.adjust,
+        renewing.look,
+        renewing.renew,
+        renewing.move,
     ]

@@ -38,6 +38,9 @@ class Bench:
     def lose(self, package: str) -> None:
         self.mirror.suites[SUITE] = tuple(deb for deb in self.mirror.suites[SUITE] if deb.name != package)
 
+    def fix(self) -> None:
+        self.mirror.offer(security=(Deb("tool", "1.1", {"Depends": "libtool"}, {"usr/bin/tool": "#!/bin/sh\n"}),))
+
     async def build(self, **changes: object) -> Image:
         return (await build(self, self.order(**changes)))[0]  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from bleen.domain.base import Exported, Hardening, Patches
 from bleen.domain.errors import Conflict, ImageRejected
 from bleen.domain.image import Image
 from tests.fixtures.debian import NOW, Deb, little_mirror
-from tests.providers.local.base_bench import FIXED, Bench
+from tests.providers.local.base_bench import FIXED, Bench, deaf
 from tests.providers.local.image_bench import overwrite
 
 CHANGES = """\
@@ -101,6 +101,56 @@ async def test_an_image_on_the_machine_has_no_patches_of_its_own(bench: Bench) -
     source, folder = bench.application()
     image = await bench.images.build("app", source, Path(folder))
     assert (await bench.bases.patching(image.digest)).patched is None
+
+
+# ---- renewed ----
+
+
+async def test_a_renewed_base_leaves_its_lock_for_the_next_build(bench: Bench) -> None:
+    """Whoever deploys after it builds on the same."""
+    base = await bench.build()
+    bench.mirror.offer(security=(fixed_twice(),))
+    renewed = await bench.bases.renew(base.digest, deaf)
+    assert (bench.images.tree(renewed.digest) / "usr/lib/libtool.so").read_text() == "1.2\n"
+    assert await bench.build() == renewed
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_recipe_that_was_changed_since_keeps_its_own_lock(bench: Bench, gone: bool) -> None:
+    """What runs is patched by the recipe it was built by; the file belongs to whoever changed it, or to nobody any more."""
+    base = await bench.build()
+    bench.mirror.offer(Deb("other"))
+    await bench.build(packages=("tool", "other"), upgrade=True)
+    lock = bench.folder / "little.lock.json"
+    changed = lock.read_bytes()
+    if gone:
+        lock.unlink()
+    bench.mirror.offer(security=(fixed_twice(),))
+    renewed = await bench.bases.renew(base.digest, deaf)
+    assert "other" not in {package.name for package in await bench.bases.packages(renewed.digest)}
+    assert not lock.exists() if gone else lock.read_bytes() == changed
+
+
+async def test_a_base_is_renewed_by_the_recipe_that_built_it_last(bench: Bench) -> None:
+    """Two recipes of one name may come to the same files: with and without updates, before there was one."""
+    bare = await bench.build(patches=Patches.NONE)
+    bench.mirror.offer(security=(fixed_twice(),))
+    assert await bench.bases.renew(bare.digest, deaf) == bare
+    bench.mirror.suites["bookworm-security"] = ()
+    assert await bench.build(upgrade=True) == bare
+    bench.mirror.offer(security=(fixed_twice(),))
+    assert (await bench.bases.renew(bare.digest, deaf)).digest != bare.digest
+
+
+async def test_what_nobody_vouches_for_is_put_on_no_other_base(bench: Bench) -> None:
+    """It would be signed anew."""
+    image = await application(bench)
+    bench.mirror.offer(security=(FIXED,))
+    renewed = await bench.bases.renew(image.digest, deaf)
+    overwrite(bench.images.tree(image.digest) / "shared-0.txt", "evil\n")
+    with pytest.raises(ImageRejected):
+        await bench.images.rebase(image.digest, renewed.digest)
+    assert [one.base for one in await bench.images.list() if one.name == "app"] == [image.base]
 
 
 # ---- OCI ----

@@ -18,6 +18,8 @@ from bleen.domain.provenance import bare
 from bleen.providers.local.images import LocalImages
 from bleen.providers.local.images.keys import Keys
 from tests.contracts.images import build
+from tests.fixtures.debian import little_mirror
+from tests.providers.local.base_bench import Bench
 from tests.providers.local.image_bench import LocalBench, local_bench
 
 
@@ -262,3 +264,28 @@ async def test_a_signing_key_that_nobody_trusts_is_refused_before_it_signs(bench
     with pytest.raises(InvalidInput, match=r"there is no trusted/.*\.pem"):
         await build(bench, 2)
     assert [image.version for image in await bench.images.list()] == ["1.0"]
+
+
+async def test_an_application_on_a_base_that_nobody_signed_is_refused(tmp_path: Path) -> None:
+    """Its own signature is good, and what it stands on is half of what would start; building the base again mends it."""
+    with little_mirror(tmp_path / "recipes") as mirror:
+        bases = Bench(tmp_path, mirror)
+        base = await bases.build()
+        source, folder = bases.application()
+        image = await bases.images.build("app", source, Path(folder), base.digest)
+        (envelope,) = (bases.home / "images" / "provenance" / bare(base.digest)).glob("*.json")
+        envelope.unlink()
+        with pytest.raises(ImageRejected, match=f"{bare(base.digest)[:12]} may not start: nobody has signed it"):
+            await bases.images.verify(image.digest)
+        await bases.build()
+        await bases.images.verify(image.digest)
+
+
+async def test_what_is_signed_of_a_base_says_nothing_of_the_machine(tmp_path: Path) -> None:
+    """Two machines sign the same of one lock, wherever they keep their recipes."""
+    with little_mirror(tmp_path / "recipes") as mirror:
+        bases = Bench(tmp_path, mirror)
+        base = await bases.build()
+        (path,) = (bases.home / "images" / "provenance" / bare(base.digest)).glob("*.json")
+        payload = base64.b64decode(json.loads(path.read_bytes())["payload"]).decode()
+    assert "lock" in payload and str(tmp_path) not in payload

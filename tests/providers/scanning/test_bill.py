@@ -11,6 +11,8 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from bleen.domain.inventory import BillFormat, Kind
+from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.images import MemoryImages
 from bleen.providers.scanning.inventory import take_inventory
 from bleen.providers.scanning.scanner import ImageScanner
 from tests.contracts.scanner import ScannerContract
@@ -35,7 +37,7 @@ def bench(tmp_path: Path) -> LocalBench:
     add_python(tree, "typing_extensions", "4.12.2", "License-Expression: PSF-2.0")
     add_npm(tree, "left", "1.2.3", license="MIT OR Apache-2.0")
     add_npm(tree, "@types/mime", "4.0.0", license={"type": "MIT"})
-    return LocalBench(ImageScanner(shelf, tmp_path / "scanner"), image.digest, tree)
+    return LocalBench(ImageScanner(shelf, MemoryBases(MemoryImages())), image.digest, tree)
 
 
 class TestImageScanner(ScannerContract):
@@ -46,7 +48,7 @@ class TestImageScanner(ScannerContract):
         """An image without packages of Debian, whose scan asks no mirror."""
         image, tree = (shelf := Shelf(tmp_path)).add("app")
         add_npm(tree, "left", "1.2.3")
-        return LocalBench(ImageScanner(shelf, tmp_path / "scanner"), image.digest, tree)
+        return LocalBench(ImageScanner(shelf, MemoryBases(MemoryImages())), image.digest, tree)
 
 
 PURLS = [

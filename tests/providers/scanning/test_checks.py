@@ -8,7 +8,10 @@ import pytest
 
 from bleen.domain.finding import Finding, Severity
 from bleen.domain.image import Image
-from bleen.providers.scanning.checks import Sources, scan_image
+from bleen.domain.patching import Patching
+from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.images import MemoryImages
+from bleen.providers.scanning.checks import Outside, scan_image
 from bleen.providers.scanning.configuration import check_configuration
 from bleen.providers.scanning.files import check_files, search
 from bleen.providers.scanning.scanner import ImageScanner
@@ -121,7 +124,7 @@ def scan(tmp_path: Path, base: str = "host") -> tuple[Image, Path, list[Finding]
     image, tree = Shelf(tmp_path).add("app", base)
     add_python(tree, "jinja2", "3.1.4")
     (add_npm(tree, "broken", "1") / "package.json").write_text("{")
-    return image, tree, list(scan_image(image, [tree], Sources(str(tmp_path / "scanner"))).findings)
+    return image, tree, list(scan_image(image, [tree], Outside(Patching(base))).findings)
 
 
 def test_what_nobody_looked_at_is_a_finding(tmp_path: Path) -> None:
@@ -143,8 +146,8 @@ async def test_the_files_of_an_image_are_looked_at_once(tmp_path: Path) -> None:
     """Every release on a base asks for its scan: a second look would cost what the first did, and show the same."""
     image, tree = (shelf := Shelf(tmp_path)).add("app")
     put(tree, "app.py", "print('hello')")
-    scanner = ImageScanner(shelf, tmp_path / "scanner")
+    scanner = ImageScanner(shelf, MemoryBases(MemoryImages()))
     before = (await scanner.scan(image.digest)).findings
     put(tree, "id_rsa", KEY)
     assert (await scanner.scan(image.digest)).findings == before
-    assert "private-key" in {f.id for f in (await ImageScanner(shelf, tmp_path / "scanner").scan(image.digest)).findings}
+    assert "private-key" in {f.id for f in (await ImageScanner(shelf, MemoryBases(MemoryImages())).scan(image.digest)).findings}

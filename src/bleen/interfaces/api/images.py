@@ -1,4 +1,4 @@
-"""Images: built, listed, shown, verified, scanned, compared with the newest fixes, exported, removed."""
+"""Images: built, listed, shown, verified, scanned, exported, removed."""
 
 import asyncio
 import logging
@@ -29,10 +29,8 @@ from bleen.interfaces.views import (
     ImageList,
     ImageUses,
     ImageView,
-    PatchList,
     ScanOrder,
     ScanView,
-    ServicePatches,
     StageEnded,
 )
 from bleen.workflows.building import build_image
@@ -141,14 +139,6 @@ async def export_image(providers: Here, digest: FromPath[str], data: JSONBody[Ex
     return await providers.export(digest, Path(data.folder))
 
 
-@get("/v1/image-status", opt=VIEW)
-async def show_status(providers: Here) -> PatchList:
-    """How old the patches of every service that runs are, and which published fixes it has not, asked now."""
-    running = await running_releases(providers)
-    found = [ServicePatches(r.service, r.name, r.image, await providers.bases.patching(r.image)) for r in running]
-    return PatchList(services=tuple(found), at=providers.clock())
-
-
 async def uses(providers: Providers) -> tuple[Kept, ...]:
     """Return every image with what keeps it."""
     releases = await _releases(providers)
@@ -181,5 +171,4 @@ ROUTES = (
     list_uses,
     remove_image,
     export_image,
-    show_status,
 )

@@ -1,7 +1,7 @@
 """What the API stands on."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +12,19 @@ from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest
+from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
 from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Notices, Scanner
-from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
+from bleen.workflows.messages import (
+    DeployRequest,
+    DeployResult,
+    Progress,
+    RenewalState,
+    RollbackRequest,
+    ScaleRequest,
+    ScaleResult,
+)
 from bleen.workflows.notary import Notary
 
 
@@ -36,6 +45,12 @@ class Controls(Protocol):
 
     async def progress(self, environment: str, service: str) -> Progress | None:
         """Return the live view of the rollout under way."""
+
+    async def renew(self, asked: Asked, timetable: Timetable) -> None:
+        """Have bases renewed now; ``timetable`` counts where nobody was told one yet."""
+
+    async def renewal(self) -> RenewalState | None:
+        """Return what the renewal of bases does; None where nobody does it."""
 
     async def active(self) -> Sequence[tuple[str, str]]:
         """Return the environment and service of every rollout under way."""
@@ -74,6 +89,8 @@ class Providers:
     clock: Callable[[], datetime] = _now
     four_eyes: frozenset[str] = frozenset()
     """Environments where nobody approves what they deployed themselves."""
+    patches: Timetable = field(default_factory=Timetable)
+    """When bases are renewed, and in which order services follow."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine."""
     trouble: Callable[[], str] = str

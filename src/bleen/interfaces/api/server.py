@@ -15,7 +15,7 @@ from bleen import __version__
 from bleen.domain.access import Role
 from bleen.domain.duration import Duration
 from bleen.domain.errors import PortTaken
-from bleen.interfaces.api import audit, deployments, events, images, parts, services, tokens
+from bleen.interfaces.api import audit, deployments, events, images, parts, patches, services, tokens
 from bleen.interfaces.api.events import Newsroom
 from bleen.interfaces.api.faults import FAULTS
 from bleen.interfaces.api.guard import Guard, asker, authorise
@@ -24,7 +24,9 @@ from bleen.interfaces.api.once import LARGEST, Once
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.schema import Description
 
-ROUTES = tuple(route for room in (parts, images, services, deployments, audit, tokens, events) for route in room.ROUTES)
+ROUTES = tuple(
+    route for room in (parts, images, patches, services, deployments, audit, tokens, events) for route in room.ROUTES
+)
 METRICS = PrometheusConfig(app_name="bleen", prefix="bleen", group_path=True, exclude=["/healthz", "/readyz"])
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bleen.interfaces.cli import image_build, image_care
+from bleen.interfaces.cli import image_build, image_care, image_patches
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -15,6 +15,7 @@ app = typer.Typer(
 
 image_build.register(app)
 image_care.register(app)
+image_patches.register(app)
 
 
 @app.command("list", epilog=example("bleen image list"))

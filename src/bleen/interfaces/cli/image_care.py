@@ -1,4 +1,4 @@
-"""Looking after images: what is pending, what nothing needs any more, what other tools are given."""
+"""Looking after images: what nothing needs any more, what other tools are given."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,49 +9,17 @@ from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from bleen.domain.keeping import Kept
     from bleen.interfaces.client import Client
-    from bleen.interfaces.views import ServicePatches
 
 Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="The digest, or its first digits.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
-    app.command("status", epilog=example("bleen image status"))(show_status)
     app.command("remove", epilog=example("bleen image remove 3f2a91c04be7"))(remove_image)
     app.command("prune", epilog=example("bleen image prune --dry-run"))(prune_images)
     app.command("export", epilog=example("bleen image export 3f2a91c04be7 /tmp/hello"))(export_image)
-
-
-def show_status(ctx: Context, json: Json = False) -> None:
-    """Show how old the patches of every service are.
-
-    And how many of the 48 hours are left in which a published fix must be running. The security suite is asked now. Only
-    published fixes count: what nobody has fixed yet is not known to it.
-    """
-    session: Session = ctx.obj
-    with session.client() as client:
-        found = client.image_status()
-    if session.json:
-        session.say_json(found)
-        return
-    rows = [_row(one, found.at) for one in found.services]
-    session.table(("SERVICE", "RELEASE", "BASE", "PATCHES", "FIXES"), rows)
-    for one in found.services:
-        for fix in one.patching.fixes:
-            session.say(
-                f"{one.service} {one.release}: {fix.package} {fix.installed} -> {fix.fixed}, since {fix.since:%Y-%m-%d}"
-            )
-
-
-def _row(one: "ServicePatches", now: "datetime") -> tuple[str, ...]:
-    from bleen.domain.patching import age_words, patching_words
-
-    ids = (one.service, one.release, _short(one.patching.base))
-    return (*ids, age_words(one.patching, now), patching_words(one.patching, now))
 
 
 def remove_image(ctx: Context, digest: Digest, json: Json = False) -> None:

@@ -36,11 +36,14 @@ class Candidate:
     @property
     def locked(self) -> Locked:
         fields = self.fields
+        # `Source: glibc (2.36-9)` has the version where it differs from that of the package.
+        source, _, version = fields.get("Source", self.name).partition(" ")
         return Locked(
             name=self.name,
             version=fields["Version"],
             architecture=fields["Architecture"],
-            source=fields.get("Source", self.name).split(" ")[0],
+            source=source,
+            source_version=version.strip("() "),
             suite=self.suite,
             path=fields["Filename"],
             size=int(fields["Size"]),

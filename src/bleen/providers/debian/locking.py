@@ -35,12 +35,17 @@ def suites_of(recipe: Recipe) -> dict[str, str]:
     return own | {f"{recipe.suite}-security": "patches"} if recipe.patches is Patches.SECURITY else own
 
 
+async def read_signed(client: MirrorClient, archive: Archive, now: datetime) -> SignedIndex:
+    """Return what a suite signed."""
+    data = await client.get(f"{archive.address}/dists/{archive.suite}/InRelease", LARGEST_RELEASE)
+    return await asyncio.to_thread(read_release, data, archive, now)
+
+
 async def read_suite(
     client: MirrorClient, archive: Archive, recipe: Recipe, processor: str, now: datetime
 ) -> tuple[SignedIndex, list[Candidate]]:
     """Return what a suite signed, and its packages."""
-    data = await client.get(f"{archive.address}/dists/{archive.suite}/InRelease", LARGEST_RELEASE)
-    signed = await asyncio.to_thread(read_release, data, archive, now)
+    signed = await read_signed(client, archive, now)
     return signed, await read_index(client, archive, signed, recipe.components, processor)
 
 

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Stage
 from bleen.domain.codec import encode
-from bleen.domain.errors import BuildFailed, Unreachable
+from bleen.domain.errors import BuildFailed, NotFound, Unreachable
 from bleen.domain.image import Digest, File, Image
 from bleen.domain.patching import Fix, Patching
 from bleen.ports import Tell
@@ -25,6 +25,7 @@ class MemoryBases:
         self._images = images
         self._packages: dict[Digest, tuple[Locked, ...]] = {}
         self._built: dict[bytes, Image] = {}
+        self._orders: dict[Digest, BaseOrder] = {}
         self._away = False
         self._lost: set[str] = set()
         self._fixes: list[Fix] = []
@@ -33,9 +34,9 @@ class MemoryBases:
         """Let no mirror answer, or answer again."""
         self._away = away
 
-    def lose(self, package: str) -> None:
-        """Let the archive have no such package."""
-        self._lost.add(package)
+    def lose(self, package: str, lost: bool = True) -> None:
+        """Let the archive have no such package, or have it again."""
+        (self._lost.add if lost else self._lost.discard)(package)
 
     async def build(self, order: BaseOrder, tell: Tell) -> Image:
         asked = encode(structs.replace(order, upgrade=False))
@@ -51,21 +52,30 @@ class MemoryBases:
         return self._make(order, asked, tell)
 
     def _make(self, order: BaseOrder, asked: bytes, tell: Tell) -> Image:
-        packages = tuple(_locked(name, order.recipe.suite) for name in sorted(order.recipe.packages))
-        data = encode(order.recipe)
+        newest = {fix.package: fix.fixed for fix in self._fixes}
+        packages = tuple(_locked(name, order.recipe.suite, newest.get(name, "1.0")) for name in sorted(order.recipe.packages))
+        data = encode([order.recipe, [package.version for package in packages]])
         file = File(path="recipe.json", digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
         source = Distributed(order.recipe, Lock(order.recipe.asks, "all", (), packages), order.folder)
         image = self._built[asked] = self._images.keep(order.recipe.image, "1", (file,), SCRATCH, source)
         self._packages[image.digest] = packages
+        self._orders[image.digest] = structs.replace(order, upgrade=False)
         tell(Stage("base", f"{len(packages)} packages"))
         return image
+
+    async def renew(self, digest: Digest, tell: Tell) -> Image:
+        image = await self._images.find(digest)
+        base = digest if image.base == SCRATCH else image.base
+        if base not in self._orders:
+            raise NotFound(f"{digest} stands on no base of a recipe", next="bleen image list")
+        return await self.build(structs.replace(self._orders[base], upgrade=True), tell)
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:
         image = await self._images.find(digest)
         return self._packages.get(image.base if image.base.startswith("sha256:") else digest, ())
 
     def publish(self, fix: Fix) -> None:
-        """Let the archive have a fix for every base that has its package."""
+        """Let the archive have a fix for every base that has its package, from the next lock on."""
         self._fixes.append(fix)
 
     async def patching(self, digest: Digest) -> Patching:
@@ -75,11 +85,12 @@ class MemoryBases:
             return Patching(base=HOST)
         if self._away:
             return Patching(base=base, patched=_SIGNED, trouble="the mirror does not answer")
-        names = {package.name for package in self._packages[base]}
-        fixes = tuple(fix for fix in self._fixes if fix.package in names)
+        has = {package.name: package.version for package in self._packages[base]}
+        newest = {fix.package: fix for fix in self._fixes}.values()
+        fixes = tuple(fix for fix in newest if has.get(fix.package, fix.fixed) != fix.fixed)
         return Patching(base=base, patched=_SIGNED, checked=_SIGNED, fixes=fixes)
 
 
-def _locked(name: str, suite: str) -> Locked:
+def _locked(name: str, suite: str, version: str) -> Locked:
     digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
-    return Locked(name, "1.0", "all", name, suite, f"pool/{name}.deb", len(name), digest)
+    return Locked(name, version, "all", name, suite, f"pool/{name}.deb", len(name), digest)

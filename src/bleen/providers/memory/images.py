@@ -58,6 +58,14 @@ class MemoryImages:
         files = tuple(sorted(_files(source, folder), key=lambda file: file.path))
         return self.keep(name, source.version, files, base, source)
 
+    async def rebase(self, digest: Digest, base: Digest) -> Image:
+        await self.verify(digest)
+        kept = self._find(digest)
+        self._find(base)
+        if not kept.image.base.startswith("sha256:"):
+            raise BuildFailed(f"{kept.image.name} cannot be put on another base", why="it stands on none")
+        return self.keep(kept.image.name, kept.image.version, kept.files, base, kept.source)
+
     def keep(self, name: str, version: str, files: tuple[File, ...], base: str, source: Source | Distributed) -> Image:
         """Return the image of ``files`` on ``base``, built from ``source``, kept from now on."""
         digest = digest_of(files if base == HOST else [files, base])

@@ -7,25 +7,26 @@ from pathlib import Path
 from bleen.domain.codec import Value
 from bleen.domain.finding import Finding, Report, Scan, gather, not_checked
 from bleen.domain.image import Image
-from bleen.domain.inventory import Inventory, Kind, Package
+from bleen.domain.inventory import Inventory, Kind
+from bleen.domain.patching import Patching
 from bleen.providers.scanning.advisories import check_advisories
 from bleen.providers.scanning.configuration import check_configuration
 from bleen.providers.scanning.files import Searched, check_files, search
-from bleen.providers.scanning.inventory import codename_of, take_inventory
+from bleen.providers.scanning.fixes import check_fixes
+from bleen.providers.scanning.inventory import take_inventory
 from bleen.providers.scanning.programs import check_programs
-from bleen.providers.scanning.updates import check_updates
 
 
-class Sources(Value, frozen=True):
-    """Where the checks look things up."""
+class Outside(Value, frozen=True):
+    """What is known of an image from elsewhere."""
 
-    folder: str
-    """Where they keep what they have read."""
+    patching: Patching
+    """Which published fixes its base has not."""
     osv_url: str = ""
     """A server that speaks OSV's API; empty: none."""
 
 
-def scan_image(image: Image, trees: list[Path], sources: Sources, look: Callable[[Path], Searched] = search) -> Scan:
+def scan_image(image: Image, trees: list[Path], outside: Outside, look: Callable[[Path], Searched] = search) -> Scan:
     """Return what every check finds in ``trees``: that of the image, and that of the base that it stands on.
 
     ``look`` is `search`, or one that remembers.
@@ -33,24 +34,13 @@ def scan_image(image: Image, trees: list[Path], sources: Sources, look: Callable
     inventory = take_inventory(trees)
     reports = [
         check_programs(trees),
-        _updates(inventory.of(Kind.DEB), trees, sources),
-        check_advisories((*inventory.of(Kind.PYPI), *inventory.of(Kind.NPM)), sources.osv_url),
+        check_fixes(inventory.of(Kind.DEB), outside.patching),
+        check_advisories((*inventory.of(Kind.PYPI), *inventory.of(Kind.NPM)), outside.osv_url),
         check_files([look(tree) for tree in trees]),
         *(check_configuration(tree) for tree in trees),
         Report(findings=tuple(_unseen(image, inventory))),
     ]
     return gather(image.digest, datetime.now(UTC), reports)
-
-
-def _updates(packages: tuple[Package, ...], trees: list[Path], sources: Sources) -> Report:
-    if not packages:
-        return Report()
-    codename = next(filter(None, map(codename_of, trees)), "")
-    if not codename:
-        fix = "give the base an etc/os-release with VERSION_CODENAME"
-        subject = f"security updates of {len(packages)} Debian packages"
-        return Report(findings=(not_checked(subject, "the base does not say which release it is", fix, "updates"),))
-    return check_updates(packages, codename, Path(sources.folder))
 
 
 def _unseen(image: Image, inventory: Inventory) -> list[Finding]:

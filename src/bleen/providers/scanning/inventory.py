@@ -105,11 +105,6 @@ def distribution_of(tree: Path) -> str:
     return "-".join(filter(None, (said.get("ID", ""), said.get("VERSION_ID", ""))))
 
 
-def codename_of(tree: Path) -> str:
-    """Return the name of the release that a tree is: ``bookworm``; empty where it says nothing."""
-    return _os_release(tree).get("VERSION_CODENAME", "")
-
-
 def _os_release(tree: Path) -> dict[str, str]:
     release = next((tree / name for name in _RELEASE if (tree / name).is_file()), None)
     lines = release.read_text("utf-8", "replace").splitlines() if release is not None else []

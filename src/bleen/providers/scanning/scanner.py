@@ -6,9 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from bleen.domain.base import HOST
 from bleen.domain.finding import Scan
 from bleen.domain.image import Digest, Image
 from bleen.domain.inventory import BillFormat
+from bleen.domain.patching import Patching
+from bleen.ports import Bases
 
 if TYPE_CHECKING:
     from bleen.providers.scanning.files import Searched
@@ -30,10 +33,10 @@ class Trees(Protocol):
 class ImageScanner:
     """Keeps the port `Scanner`."""
 
-    def __init__(self, images: Trees, folder: Path, *, osv_url: str = "") -> None:
-        """``folder`` keeps what was read of mirrors; ``osv_url`` is a server that speaks OSV's API, if there is one."""
+    def __init__(self, images: Trees, bases: Bases, *, osv_url: str = "") -> None:
+        """``bases`` say which fixes are pending; ``osv_url`` is a server that speaks OSV's API, if there is one."""
         self._images = images
-        self._folder = folder
+        self._bases = bases
         self._osv_url = osv_url
         self._look: Callable[[Path], Searched] | None = None
 
@@ -43,15 +46,16 @@ class ImageScanner:
 
     async def scan(self, digest: Digest) -> Scan:
         image = await self._images.find(digest)
-        return await asyncio.to_thread(self._scan, image, self._trees(image))
+        patching = Patching(base=HOST) if image.base == HOST else await self._bases.patching(digest)
+        return await asyncio.to_thread(self._scan, image, self._trees(image), patching)
 
-    def _scan(self, image: Image, trees: list[Path]) -> Scan:
-        from bleen.providers.scanning.checks import Sources, scan_image
+    def _scan(self, image: Image, trees: list[Path], patching: Patching) -> Scan:
+        from bleen.providers.scanning.checks import Outside, scan_image
         from bleen.providers.scanning.files import search
 
         # What is in an image never changes, and every release looks at the same bases.
         self._look = self._look or lru_cache(_REMEMBERED)(search)
-        return scan_image(image, trees, Sources(str(self._folder), self._osv_url), self._look)
+        return scan_image(image, trees, Outside(patching, self._osv_url), self._look)
 
     def _trees(self, image: Image) -> list[Path]:
         """Return the folders of the image: its own, and that of its base."""

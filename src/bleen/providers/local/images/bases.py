@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from bleen.providers.debian.finish import describe, finish, runtime_of
 from bleen.providers.debian.locking import make_lock, suites_of
 from bleen.providers.debian.mirror import MirrorClient
 from bleen.providers.debian.package import Package, open_package
-from bleen.providers.debian.pending import find_fixes
+from bleen.providers.debian.pending import SecuritySuite
 from bleen.providers.debian.unpack import Tree, by_suite, harden, unpack
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.process import Shell
@@ -53,15 +54,34 @@ class LocalBases:
         self._reach = reach or Reach()
         self._clock = clock
         self._tools = tools or Tools()
+        self._security = SecuritySuite(self._reach, self._get)
 
     async def build(self, order: BaseOrder, tell: Tell) -> Image:
+        async with self._building(order) as work:
+            return await self._run(order, await self._lock(order, tell), work, tell)
+
+    async def renew(self, digest: Digest, tell: Tell) -> Image:
+        _, manifest = await disk.in_thread(self._base_of, digest)
+        if manifest is None or not isinstance(manifest.source, Distributed):
+            raise NotFound(f"{digest} stands on no base of a recipe", next="bleen image list")
+        source = manifest.source
+        order = BaseOrder(source.recipe, source.folder, upgrade=True)
+        async with self._building(order) as work:
+            lock = await self._lock(order, tell, before=source.lock)
+            return manifest.image if lock == source.lock else await self._run(order, lock, work, tell)
+
+    @asynccontextmanager
+    async def _building(self, order: BaseOrder) -> AsyncIterator[Workspace]:
+        """Lend a workspace to the one that builds this recipe now."""
         request = digest_of({"base": order.recipe, "in": order.folder})
         with disk.room_on(self._store.root):
             await disk.in_thread(self._store.sweep)
             async with disk.waiting_for(self._store.builder_lock(request)), self._store.workspace() as work:
-                lock = await self._lock(order, tell)
-                build = _Build(self._store, order, lock, self._reach, work, self._tools.shell(work), tell)
-                return (await build.run()).image
+                yield work
+
+    async def _run(self, order: BaseOrder, lock: Lock, work: Workspace, tell: Tell) -> Image:
+        build = _Build(self._store, order, lock, self._reach, work, self._tools.shell(work), tell)
+        return (await build.run()).image
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:
         _, manifest = await disk.in_thread(self._base_of, digest)
@@ -74,7 +94,7 @@ class LocalBases:
         source = manifest.source
         patched = max(suite.date for suite in source.lock.suites)
         try:
-            checked, fixes = await find_fixes(source, self._reach, self._get, self._clock())
+            checked, fixes = await self._security.find_fixes(source, self._clock())
         except BleenError as error:
             return Patching(base=base, patched=patched, trouble=error.what)
         return Patching(base=base, patched=patched, checked=checked, fixes=fixes)
@@ -89,17 +109,30 @@ class LocalBases:
     async def _get(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
         return await get_package(self._store, client, address, locked)
 
-    async def _lock(self, order: BaseOrder, tell: Tell) -> Lock:
+    async def _lock(self, order: BaseOrder, tell: Tell, before: Lock | None = None) -> Lock:
+        """Return the lock to build by; ``before`` itself, which is that of an image, where nothing is newer."""
         path = Path(order.folder, order.lock_name)
         if not order.upgrade and await disk.in_thread(path.is_file):
             return await disk.in_thread(read_lock, path, order)
         began = time.perf_counter()
         lock = await make_lock(order.recipe, Path(order.folder), self._reach, self._clock())
-        text = msgspec.json.format(encode(lock), indent=1) + b"\n"
-        await disk.in_thread(_write_lock, path, text)
+        if before is not None and before.packages == lock.packages:
+            tell(Stage("lock", "nothing is newer", time.perf_counter() - began, cached=True))
+            return before
+        if before is None or await disk.in_thread(_is_lock_of, path, order):
+            await disk.in_thread(_write_lock, path, msgspec.json.format(encode(lock), indent=1) + b"\n")
         signed = ", ".join(f"{suite.name} of {suite.date:%d %b %H:%M}" for suite in lock.suites)
         tell(Stage("lock", f"{len(lock.packages)} packages; signed: {signed}", time.perf_counter() - began))
         return lock
+
+
+def _is_lock_of(path: Path, order: BaseOrder) -> bool:
+    """Return whether the lock there is one of this recipe: one of a recipe that was changed since is left alone."""
+    try:
+        read_lock(path, order)
+    except (InvalidInput, OSError):
+        return False
+    return True
 
 
 def read_lock(path: Path, order: BaseOrder) -> Lock:
@@ -160,14 +193,24 @@ class _Build:
         known = await disk.in_thread(self.store.recall, key)
         if known is not None:
             self._said("base", f"{len(self.lock.packages)} packages, as they were built before", cached=True)
-            return known
+            return await self._attributed(known)
         packages = await self._fetch()
         tree = await disk.in_thread(self._assemble, packages)
         runtime = runtime_of(tree)
         await disk.in_thread(tree.write, self.work.stage)
         await self._compile(runtime)
         # Whatever judges a whole image runs here: it is assembled, and not published.
-        return await self._publish(runtime, key)
+        return await self._attributed(await self._publish(runtime, key))
+
+    @property
+    def _source(self) -> Distributed:
+        return Distributed(self.recipe, self.lock, self.order.folder)
+
+    async def _attributed(self, manifest: Manifest) -> Manifest:
+        """Return it with the recipe and folder of this build: another recipe of that name may have come to the same files."""
+        if manifest.source == self._source or manifest.name != self.recipe.image:
+            return manifest
+        return await disk.in_thread(self.store.attribute, manifest.image.digest, self._source)
 
     async def _fetch(self) -> list[Package]:
         """Return every package, in order of name."""
@@ -217,7 +260,7 @@ class _Build:
 
     async def _publish(self, runtime: str, key: Digest) -> Manifest:
         version = max(suite.date for suite in self.lock.suites).strftime("%Y%m%d")
-        label = Label(self.recipe.image, version, Distributed(self.recipe, self.lock, self.order.folder), key, base=SCRATCH)
+        label = Label(self.recipe.image, version, self._source, key, base=SCRATCH)
         manifest = await disk.in_thread(self.store.publish, self.work.stage, runtime, label)
         self._said(
             "publish", f"{manifest.image.files:,} files, {manifest.image.size / 1e6:.1f} MB: {manifest.image.digest[:19]}"

@@ -23,6 +23,7 @@ from bleen.providers.local.images.recipe import Recipe
 from bleen.providers.local.images.store import Label, Manifest, Store, Workspace, newest_first
 from bleen.providers.local.images.target import target_of
 from bleen.providers.local.images.tools import Tools
+from bleen.providers.local.images.tree import copy_tree
 
 
 class LocalImages:
@@ -52,6 +53,24 @@ class LocalImages:
                 manifest = await disk.in_thread(self._store.recall, key) or await self._make(recipe, label, work, shell)
         # Equal content is one image; whoever asks gets it under the name that was asked for.
         return structs.replace(manifest.image, name=label.name, version=label.version)
+
+    async def rebase(self, digest: Digest, base: Digest) -> Image:
+        # What nobody vouches for is not vouched for again under another digest.
+        await self.verify(digest)
+        before = await disk.in_thread(self._store.manifest, digest)
+        if not before.content.base.startswith("sha256:"):
+            raise BuildFailed(f"{before.name} cannot be put on another base", why="it stands on none", next="bleen image show")
+        key = digest_of({"application of": digest, "on": base})
+        label = Label(before.name, before.version, before.source, key, base)
+        check_runtime(label.name, before.content.runtime, await self.find(base))
+        with disk.room_on(self._store.root):
+            async with disk.waiting_for(self._store.builder_lock(key)), self._store.workspace() as work:
+                manifest = await disk.in_thread(self._store.recall, key) or await self._copy(before, digest, label, work)
+        return structs.replace(manifest.image, name=label.name, version=label.version)
+
+    async def _copy(self, before: Manifest, digest: Digest, label: Label, work: Workspace) -> Manifest:
+        await disk.in_thread(copy_tree, self._store.tree(digest), work.stage, before.content.files)
+        return await disk.in_thread(self._store.publish, work.stage, before.content.runtime, label)
 
     async def _target(self, base: str) -> Target | None:
         """Return the Python of the base; None where that is this machine's own, or the base has none."""

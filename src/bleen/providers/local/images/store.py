@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from bleen import __version__
 from bleen.domain.base import HOST, Distributed
@@ -54,7 +55,7 @@ class Manifest(Value, frozen=True):
     version: str
     created: str
     source: Source | Distributed
-    """What it was first built from."""
+    """What it was first built from; a base: last."""
     lock: Digest
     """The digest of all that was built: the packages' lock, the files of the folder, the archive."""
     content: Content
@@ -211,6 +212,13 @@ class Store:
             self.notary.vouch(_built(manifest))
         disk.write_whole(self.root / "recipes" / f"{_hex(manifest.lock)}.json", encode(digest))
         return known or manifest
+
+    def attribute(self, digest: Digest, source: Distributed) -> Manifest:
+        """Say from what the image was built last: from that it is built anew."""
+        with disk.holding(self._lock):
+            manifest = structs.replace(self.manifest(digest), source=source)
+            disk.write_whole(self._manifest_path(digest), encode(manifest))
+        return manifest
 
     def _known(self, digest: Digest) -> Manifest | None:
         """Return the record of the image, which a repair keeps; None where there is none to be read."""
@@ -407,12 +415,15 @@ def newest_first(images: Iterable[Image]) -> Sequence[Image]:
 
 
 def _built(manifest: Manifest) -> Built:
-    """Return what there is to sign of an image that was built at this moment."""
+    """Return what there is to sign of an image that was built at this moment: nothing of where that was."""
+    source = manifest.source
+    if isinstance(source, Distributed):
+        source = structs.replace(source, folder="")
     return Built(
         digest=digest_of(manifest.content),
         name=manifest.name,
         version=manifest.version,
-        source=manifest.source,
+        source=source,
         lock=manifest.lock,
         base=manifest.content.base,
         runtime=manifest.content.runtime,

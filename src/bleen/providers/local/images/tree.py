@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,18 @@ def list_files(top: Path) -> tuple[File, ...]:
     """
     files = [_describe(top, path, entry) for path, entry in walk(top) if not entry.is_dir(follow_symlinks=False)]
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def copy_tree(top: Path, target: Path, files: Sequence[File]) -> None:
+    """Write the ``files`` of ``top`` below ``target``."""
+    for file in files:
+        path = target / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if file.link:
+            path.symlink_to(file.link)
+        else:
+            shutil.copyfile(top / file.path, path)
+            path.chmod(EXECUTABLE if file.executable else PLAIN)
 
 
 def _describe(top: Path, path: str, entry: os.DirEntry[str]) -> File:
