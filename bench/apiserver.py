@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bleen import __version__
 from bleen.domain.command import Command
 from bleen.domain.errors import NothingToDo
+from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.api import Providers, build_api, serve
 from bleen.interfaces.views import PlatformView
@@ -19,7 +20,15 @@ from bleen.providers.memory.notices import MemoryNotices
 from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
-from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
+from bleen.workflows.messages import (
+    DeployRequest,
+    DeployResult,
+    Progress,
+    RenewalState,
+    RollbackRequest,
+    ScaleRequest,
+    ScaleResult,
+)
 from bleen.workflows.notary import Notary
 
 TOKEN = "bench"
@@ -41,6 +50,12 @@ class Idle:
         raise NothingToDo("this server only reads")
 
     async def progress(self, environment: str, service: str) -> Progress | None:
+        return None
+
+    async def renew(self, asked: Asked, timetable: Timetable) -> None:
+        raise NothingToDo("this server only reads")
+
+    async def renewal(self) -> RenewalState | None:
         return None
 
     async def active(self) -> Sequence[tuple[str, str]]:
