@@ -24,6 +24,8 @@ from bleen.domain.ledger import (
     ReleaseMade,
     RolloutStarted,
     Scaled,
+    SessionClosed,
+    SessionOpened,
     Settled,
     TokenMade,
     TokenRevoked,
@@ -180,7 +182,9 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
-        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | TokenMade() | TokenRevoked() | GlassBroken():
+        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | GlassBroken():
+            return
+        case TokenMade() | TokenRevoked() | SessionOpened() | SessionClosed():
             return
         case _:
             assert_never(entry.event)

@@ -20,6 +20,8 @@ from bleen.domain.ledger import (
     ReleaseMade,
     RolloutStarted,
     Scaled,
+    SessionClosed,
+    SessionOpened,
     Settled,
     TokenMade,
     TokenRevoked,
@@ -248,6 +250,10 @@ def event_words(event: Event) -> str:
             return f"made the token {token.id} of {token.name}: {grants_words(token.grants)}, until {token.expires:%Y-%m-%d}"
         case TokenRevoked(id, name):
             return f"revoked the token {id} of {name}"
+        case SessionOpened(session):
+            return f"signed {session.person} in at the console, until {session.expires:%Y-%m-%d %H:%M}"
+        case SessionClosed(id):
+            return f"signed out of the console: session {id}"
         case GlassBroken(act, reason):
             return f"broke the glass to {act}: {reason}"
         case HostsChanged(_, after):
