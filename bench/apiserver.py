@@ -10,11 +10,14 @@ from bleen.domain.errors import NothingToDo
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.api import Providers, build_api, serve
 from bleen.interfaces.views import PlatformView
+from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.log import MemorySeal
+from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
 from bleen.workflows.messages import DeployRequest, DeployResult, Progress, RollbackRequest, ScaleRequest, ScaleResult
@@ -60,6 +63,9 @@ def providers(url: str) -> Providers:
         fleets=MemoryFleets(images, MemoryBackends(gateways)),
         gateway=MemoryGateway(gateways),
         images=images,
+        bases=MemoryBases(images),
+        scanner=MemoryScanner(images),
+        metrics=MemoryMetrics(),
         platform=_platform,
         own_port=lambda environment, service: None,
     )

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from bleen.domain.signals import Golden
 from bleen.domain.traffic import Colour
 from bleen.interfaces.views import ServiceView, View
 
@@ -128,3 +129,24 @@ class LiveView(View, frozen=True):
     acts: tuple[Act, ...]
     outcomes: tuple[str, ...]
     """Of ``service.history``, in words."""
+
+
+class SignalPoint(View, frozen=True):
+    """What both colours met in the seconds before ``at``."""
+
+    at: datetime
+    blue: Golden | None = None
+    """None where the slot is empty, or nothing is known yet."""
+    green: Golden | None = None
+    weights: dict[str, float] = {}
+    """Percent by colour."""
+    silent: bool = False
+    """Whether nobody counted."""
+
+
+class SignalSeries(View, frozen=True):
+    """Points, oldest first."""
+
+    points: tuple[SignalPoint, ...]
+    at: datetime
+    """The server's clock."""

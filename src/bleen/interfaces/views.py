@@ -93,6 +93,10 @@ class ExplainedLine(View, frozen=True):
     """What was seen when it was decided; None where nothing was looked at."""
     event: Event | None = None
     """The entry of the ledger itself, evidence apart."""
+    seen: str = ""
+    """The evidence in a line."""
+    words: tuple[str, ...] = ()
+    """What a measurement or a check came to, line by line."""
 
 
 class Explanation(View, frozen=True):

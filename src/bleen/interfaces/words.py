@@ -278,6 +278,16 @@ def event_why(event: Event) -> str:
     return ""
 
 
+def found_words(event: Event) -> tuple[str, ...]:
+    """Return what a measurement or checks came to, line by line; nothing of any other event."""
+    match event:
+        case Measured(assessment):
+            return tuple(assessment_words(assessment))
+        case Checked(results):
+            return tuple(f"{'passed' if result.passed else 'FAILED'} {result.name}: {result.detail}" for result in results)
+    return ()
+
+
 def assessment_words(assessment: Assessment) -> list[str]:
     """Return what the traffic has shown: a line for each metric, and the verdict in a sentence."""
     return [*map(reading_words, assessment.readings), *map(signals_words, assessment.signals), verdict_words(assessment)]

@@ -11,7 +11,7 @@ from bleen.domain.rollout import Observation, ReleaseRef
 from bleen.domain.traffic import GatewaySeen
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.views import ExplainedLine, Explanation, HistoryView, ServiceList, ServiceView, Urls
-from bleen.interfaces.words import event_words
+from bleen.interfaces.words import event_words, evidence_words, found_words
 from bleen.ports import Ledger
 from bleen.workflows.messages import Progress
 
@@ -86,6 +86,8 @@ async def explanation(providers: Providers, environment: str, service: str, numb
             by=line.by,
             evidence=line.evidence,
             event=line.event,
+            seen=evidence_words(line.evidence) if line.evidence else "",
+            words=found_words(line.event),
         )
         for line in ledger_views.explain(entries)
     )
