@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 ONLY   ?=
 
-.PHONY: demo test check terraform-check bench soak up lock clean
+.PHONY: demo test check terraform-check bench soak up lock vendor clean
 
 demo: .venv/ready
 	$(BIN)/bleen demo
@@ -59,6 +59,10 @@ lock:
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group bench -o requirements/bench.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --group terraform -o requirements/terraform.txt
 	echo uv | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url - -o requirements/uv.txt
+
+# The console's libraries, unchanged from npm, against the hashes of vendored.json. Needs npm.
+vendor: .venv/ready
+	$(BIN)/python -m bleen.interfaces.console.vendor
 
 clean:
 	rm -rf .venv .bleen .mypy_cache .ruff_cache .pytest_cache

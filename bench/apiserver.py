@@ -16,6 +16,7 @@ from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.log import MemorySeal
+from bleen.providers.memory.metrics import MemoryMetrics
 from bleen.providers.memory.notices import MemoryNotices
 from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
@@ -79,6 +80,7 @@ def providers(url: str) -> Providers:
         images=images,
         bases=MemoryBases(images),
         scanner=MemoryScanner(images),
+        metrics=MemoryMetrics(),
         platform=_platform,
         own_port=lambda environment, service: None,
     )

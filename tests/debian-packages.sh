@@ -2,8 +2,8 @@
 # Installs the Debian packages that tests (or, with "bench", benchmarks) use, where apt and root allow. Never fails:
 # a test whose package is missing says so when it is skipped.
 set -u
-packages="wrk prometheus packer umoci"
-[ "${1:-}" = bench ] && packages="wrk prometheus packer umoci hey haproxy nginx-light mmdebstrap debootstrap"
+packages="chromium wrk prometheus packer umoci"
+[ "${1:-}" = bench ] && packages="chromium wrk prometheus packer umoci hey haproxy nginx-light mmdebstrap debootstrap"
 missing=""
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bleen.domain.access import Role, Token
+from bleen.domain.access import Role, Session, Token
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.codec import encode
 from bleen.domain.command import Pause
@@ -27,6 +27,8 @@ from bleen.domain.ledger import (
     ReleaseMade,
     RolloutStarted,
     Scaled,
+    SessionClosed,
+    SessionOpened,
     Settled,
     TokenMade,
     TokenRevoked,
@@ -144,6 +146,8 @@ def sample_events() -> tuple[Event, ...]:
         Measured(assessment()),
         TokenMade(Token("t1", "ada", "sha256:0", {"dev": Role.DEPLOYER}, NOON, NOON, "eve")),
         TokenRevoked("t1", "ada"),
+        SessionOpened(Session("s1", "ada", "sha256:0", "sha256:1", NOON, NOON)),
+        SessionClosed("s1"),
         GlassBroken("promote", "the shop is down"),
     )
 

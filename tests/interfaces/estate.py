@@ -46,6 +46,7 @@ class Estate:
         self.ledger = MemoryLedger()
         prober, metrics, notices = ScriptedProber(), MemoryMetrics(), MemoryNotices()
         self.notices = notices
+        self.metrics = metrics
         world = World(
             self.images,
             self.bases,
@@ -69,6 +70,7 @@ class Estate:
             images=self.images,
             bases=self.bases,
             scanner=self.scanner,
+            metrics=metrics,
             platform=self._describe,
             own_port=self.gateway.service_port,
             regions=regions,

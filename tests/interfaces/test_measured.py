@@ -19,9 +19,9 @@ from bleen.domain.traffic import HeaderCohort
 from bleen.domain.verdict import Cause, Inconclusive, Pass
 from bleen.interfaces.api.reading import whole
 from bleen.interfaces.cli.outcome import conclude
-from bleen.interfaces.cli.past import thinned
 from bleen.interfaces.cli.session import Session
 from bleen.interfaces.cli.tree import measured_lines, progress_line, rollout_lines, stack, time_left
+from bleen.interfaces.thinning import thinned
 from bleen.interfaces.views import ServiceView, Urls
 from bleen.interfaces.words import assessment_words, figure, verdict_name
 from bleen.providers.memory.ledger import MemoryLedger

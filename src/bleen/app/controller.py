@@ -98,6 +98,7 @@ class Controller:
             images=self.images,
             bases=self.bases,
             scanner=self.scanner,
+            metrics=EnvoyMetrics(places(self.settings, self.settings.ports.gateway)),
             export=self.images.export,
             platform=self._platform,
             own_port=self.gateway.service_port,

@@ -60,6 +60,20 @@ class Token(Value, frozen=True):
     by: str
 
 
+class Session(Value, frozen=True):
+    """A browser that was signed in, as the ledger keeps it. It stands for a token, and ends with it."""
+
+    id: str
+    person: str
+    """Who signed in. Where the token speaks for nobody, the ledger takes this for the name."""
+    of: str
+    """The digest of the token."""
+    digest: str
+    """SHA-256 of both halves of its secret: the browser keeps one in a cookie, the page keeps the other."""
+    opened: datetime
+    expires: datetime
+
+
 class Identity(Value, frozen=True):
     """Who asks."""
 

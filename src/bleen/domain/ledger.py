@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from bleen.domain.access import Token
+from bleen.domain.access import Session, Token
 from bleen.domain.check import CheckResult
 from bleen.domain.codec import Tagged, Value, decode, digest_of, encode, plain
 from bleen.domain.command import Command
@@ -96,6 +96,18 @@ class TokenRevoked(Tagged, frozen=True):
     name: str
 
 
+class SessionOpened(Tagged, frozen=True):
+    """A browser was signed in. Its secret is not here."""
+
+    session: Session
+
+
+class SessionClosed(Tagged, frozen=True):
+    """A browser was signed out."""
+
+    id: str
+
+
 class GlassBroken(Tagged, frozen=True):
     """In an emergency, somebody did what wanted somebody else's approval."""
 
@@ -138,6 +150,8 @@ Event = (
     | HostsChanged
     | TokenMade
     | TokenRevoked
+    | SessionOpened
+    | SessionClosed
     | GlassBroken
     | Gated
     | BaseRenewed

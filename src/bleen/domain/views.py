@@ -27,6 +27,8 @@ from bleen.domain.ledger import (
     RenewalStopped,
     RolloutStarted,
     Scaled,
+    SessionClosed,
+    SessionOpened,
     Settled,
     TokenMade,
     TokenRevoked,
@@ -183,7 +185,9 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
-        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | TokenMade() | TokenRevoked() | GlassBroken():
+        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | GlassBroken():
+            return
+        case TokenMade() | TokenRevoked() | SessionOpened() | SessionClosed():
             return
         case BaseRenewed() | RenewalBegun() | RenewalStopped():
             return

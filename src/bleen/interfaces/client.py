@@ -33,6 +33,8 @@ from bleen.interfaces.views import (
     ImageList,
     ImageUses,
     ImageView,
+    Link,
+    LinkOrder,
     NewToken,
     PatchList,
     PatchOrder,
@@ -154,6 +156,10 @@ class Client:
     def revoke_token(self, token: str, by: str) -> None:
         """Let a token count no longer."""
         self._ask("DELETE", f"/v1/tokens/{token}", None, params=_query(by=by))
+
+    def link(self, by: str) -> Link:
+        """Make a link that signs a browser in, once."""
+        return self._post("/v1/links", LinkOrder(by), Link)
 
     def images(self) -> ImageList:
         """Return every image, newest first."""

@@ -93,6 +93,10 @@ class ExplainedLine(View, frozen=True):
     """What was seen when it was decided; None where nothing was looked at."""
     event: Event | None = None
     """The entry of the ledger itself, evidence apart."""
+    seen: str = ""
+    """The evidence in a line."""
+    words: tuple[str, ...] = ()
+    """What a measurement or a check came to, line by line."""
 
 
 class Explanation(View, frozen=True):
@@ -335,6 +339,50 @@ class TokenList(View, frozen=True):
     """Tokens, newest first."""
 
     tokens: tuple[TokenView, ...]
+
+
+class LinkOrder(Value, frozen=True):
+    """Make a link that signs a browser in."""
+
+    by: Annotated[str, Meta(min_length=1, max_length=64)]
+    """Who will sit there; a token that has a name of its own gives that."""
+
+
+class Link(View, frozen=True):
+    """What signs one browser in, once."""
+
+    code: str
+    """Belongs behind ``/console/#code=``."""
+    expires: datetime
+
+
+class Code(Value, frozen=True):
+    """The code of a link."""
+
+    code: Annotated[str, Meta(max_length=200)]
+
+
+class NewSession(View, frozen=True):
+    """A browser that was just signed in; the other half of its secret is in its cookie."""
+
+    key: str
+    """Goes along with every request, as ``x-bleen-key``."""
+    person: str
+    expires: datetime
+
+
+class IdentityView(View, frozen=True):
+    """Who asks."""
+
+    name: str
+    """Empty where a token speaks for nobody."""
+    grants: dict[str, Role]
+    environment: str
+    """The platform's own."""
+    expires: datetime | None = None
+    """When the session ends; None for a token."""
+    four_eyes: tuple[str, ...] = ()
+    """Environments where nobody approves what they deployed themselves."""
 
 
 class ActiveRollout(View, frozen=True):

@@ -23,6 +23,8 @@ from bleen.domain.ledger import (
     RenewalStopped,
     RolloutStarted,
     Scaled,
+    SessionClosed,
+    SessionOpened,
     Settled,
     TokenMade,
     TokenRevoked,
@@ -252,6 +254,10 @@ def event_words(event: Event) -> str:
             return f"made the token {token.id} of {token.name}: {grants_words(token.grants)}, until {token.expires:%Y-%m-%d}"
         case TokenRevoked(id, name):
             return f"revoked the token {id} of {name}"
+        case SessionOpened(session):
+            return f"signed {session.person} in at the console, until {session.expires:%Y-%m-%d %H:%M}"
+        case SessionClosed(id):
+            return f"signed out of the console: session {id}"
         case GlassBroken(act, reason):
             return f"broke the glass to {act}: {reason}"
         case HostsChanged(_, after):
@@ -285,6 +291,16 @@ def event_why(event: Event) -> str:
         case RenewalStopped(_, _, why):
             return why
     return ""
+
+
+def found_words(event: Event) -> tuple[str, ...]:
+    """Return what a measurement or checks came to, line by line; nothing of any other event."""
+    match event:
+        case Measured(assessment):
+            return tuple(assessment_words(assessment))
+        case Checked(results):
+            return tuple(f"{'passed' if result.passed else 'FAILED'} {result.name}: {result.detail}" for result in results)
+    return ()
 
 
 def assessment_words(assessment: Assessment) -> list[str]:

@@ -1,9 +1,10 @@
 """Deployments and rollouts: made, tried dry, explained."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from litestar import get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import structs
 
 from bleen.domain.access import Role
@@ -17,6 +18,7 @@ from bleen.interfaces.api.approval import Act, check_deployment
 from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.api.services import BreakGlass
+from bleen.interfaces.thinning import thinned
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
 from bleen.workflows.building import build_image
 from bleen.workflows.dry_run import dry_run
@@ -61,9 +63,16 @@ async def list_rollouts(providers: Here, asker: Asker) -> ActiveRollouts:
     "/v1/rollouts/{environment:str}/{service:str}/{number:int}/explanation",
     opt={"needs": Role.VIEWER, "within": "environment"},
 )
-async def explain(providers: Here, environment: FromPath[str], service: FromPath[str], number: FromPath[int]) -> Explanation:
+async def explain(
+    providers: Here,
+    environment: FromPath[str],
+    service: FromPath[str],
+    number: FromPath[int],
+    few: Annotated[bool, QueryParameter(description="Of long measurements, few lines.")] = False,
+) -> Explanation:
     """Why a rollout went as it did: every decision with its reason and what was seen."""
-    return await reading.explanation(providers, environment, service, number)
+    whole = await reading.explanation(providers, environment, service, number)
+    return structs.replace(whole, lines=tuple(thinned(whole.lines))) if few else whole
 
 
 async def _target(providers: Providers, request: DeployRequest, releases: Sequence[Release]) -> ReleaseRef:

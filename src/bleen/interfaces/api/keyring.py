@@ -1,7 +1,6 @@
 """Tokens: made, revoked and recognised. They are entries of the ledger, and nothing else is kept of them."""
 
 import secrets
-import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -9,14 +8,12 @@ from bleen.domain.access import HOME, Identity, Role, Token
 from bleen.domain.codec import digest_of
 from bleen.domain.duration import Duration
 from bleen.domain.errors import InvalidInput, NotFound
-from bleen.domain.ledger import Draft, Query, TokenMade, TokenRevoked
+from bleen.domain.ledger import Draft, Entry, TokenMade, TokenRevoked
+from bleen.interfaces.api.recent import Recent
 from bleen.ports import Ledger
 
 PREFIX = "bleen"
-FRESH = 1.0
-"""Seconds in which what another controller has made or revoked may go unseen."""
 LONGEST = Duration.parse("366d")
-_PAGE = 1000
 
 
 class Keyring:
@@ -28,8 +25,7 @@ class Keyring:
         self._clock = clock
         self._tokens: dict[str, Token] = {}
         self._revoked: set[str] = set()
-        self._after = 0
-        self._looked = float("-inf")
+        self._recent = Recent(ledger, ("token-made", "token-revoked"), self._take)
 
     async def identify(self, secret: str) -> Identity:
         """Return who holds ``secret``; InvalidInput where it is no token, or one that counts no longer."""
@@ -37,14 +33,32 @@ class Keyring:
         if secrets.compare_digest(digest, self._home):
             return HOME
         name = _id_of(secret)
-        await self._look()
+        await self._recent.look()
         token = self._tokens.get(name)
         if token is None or not secrets.compare_digest(digest, token.digest):
             raise InvalidInput("the token is missing or wrong", next=_SEND)
-        if name in self._revoked:
-            raise InvalidInput(f"the token {name} of {token.name} was revoked", next=_ANEW)
+        return self._counting(token)
+
+    async def holder(self, digest: str) -> Identity:
+        """Return who holds the token of that digest; InvalidInput where there is none, or it counts no longer."""
+        if secrets.compare_digest(digest, self._home):
+            return HOME
+        await self._recent.look()
+        token = next((token for token in self._tokens.values() if token.digest == digest), None)
+        if token is None:
+            raise InvalidInput("the token that signed this browser in is another one now", next=_LINK)
+        return self._counting(token)
+
+    def digest(self, who: Identity) -> str:
+        """Return the digest of the token that ``who`` was recognised by."""
+        return self._home if who is HOME else self._tokens[who.token].digest
+
+    def _counting(self, token: Token) -> Identity:
+        if token.id in self._revoked:
+            raise InvalidInput(f"the token {token.id} of {token.name} was revoked", next=_ANEW)
         if token.expires <= self._clock():
-            raise InvalidInput(f"the token {name} of {token.name} has expired", why=f"on {token.expires:%Y-%m-%d}", next=_ANEW)
+            why = f"on {token.expires:%Y-%m-%d}"
+            raise InvalidInput(f"the token {token.id} of {token.name} has expired", why=why, next=_ANEW)
         return Identity(token.name, token.id, token.grants)
 
     async def make(self, name: str, grants: dict[str, Role], lasts: Duration, by: str) -> tuple[Token, str]:
@@ -59,47 +73,37 @@ class Keyring:
         secret = f"{PREFIX}_{token_id}_{secrets.token_urlsafe(32)}"
         token = Token(token_id, name, digest_of(secret.encode()), grants, now, now + lasts, by)
         await self._ledger.append(Draft(f"token/{token_id}", "", "", TokenMade(token), by=by))
-        await self._look(now=True)
+        await self._recent.look(now=True)
         return token, secret
 
     async def revoke(self, token: str, by: str) -> None:
         """Let it count no longer, from this moment on; again is nothing more. NotFound."""
         known = await self.find(token)
         await self._ledger.append(Draft(f"token/{token}/revoked", "", "", TokenRevoked(token, known.name), by=by))
-        await self._look(now=True)
+        await self._recent.look(now=True)
 
     async def find(self, token: str) -> Token:
         """Return the token of that id; NotFound."""
-        await self._look(now=True)
+        await self._recent.look(now=True)
         if token not in self._tokens:
             raise NotFound(f"there is no token {token}", next="bleen token list")
         return self._tokens[token]
 
     async def all(self) -> tuple[tuple[Token, bool], ...]:
         """Return every token, newest first, and whether it was revoked."""
-        await self._look(now=True)
+        await self._recent.look(now=True)
         return tuple((token, token.id in self._revoked) for token in reversed(self._tokens.values()))
 
-    async def _look(self, *, now: bool = False) -> None:
-        """Read what is new in the ledger."""
-        if not now and time.monotonic() - self._looked < FRESH:
-            return
-        while True:
-            query = Query(kinds=("token-made", "token-revoked"), after=self._after, limit=_PAGE)
-            entries = await self._ledger.read(query)
-            for entry in entries:
-                match entry.event:
-                    case TokenMade(token):
-                        self._tokens[token.id] = token
-                    case TokenRevoked(id):
-                        self._revoked.add(id)
-                self._after = entry.sequence
-            if len(entries) < _PAGE:
-                self._looked = time.monotonic()
-                return
+    def _take(self, entry: Entry) -> None:
+        match entry.event:
+            case TokenMade(token):
+                self._tokens[token.id] = token
+            case TokenRevoked(id):
+                self._revoked.add(id)
 
 
 _SEND = "send 'Authorization: Bearer' and a token: the text of <home>/token, or one of bleen token create"
+_LINK = "bleen console prints a new link"
 _ANEW = "ask an admin for a new one: bleen token create"
 
 

@@ -59,7 +59,8 @@ class Once(ASGIMiddleware):
             await self._once(key, _digest(http, body), scope, _again(messages, receive), send, next_app)
 
     async def _once(self, key: str, request: str, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        who = Headers.from_scope(scope).get("authorization", "")
+        headers = Headers.from_scope(scope)
+        who = headers.get("authorization", "") or headers.get("cookie", "")
         name = hashlib.sha256(who.encode()).hexdigest(), key
         while (asked := self._asked.get(name)) is not None:
             if asked.request != request:

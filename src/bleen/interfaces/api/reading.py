@@ -1,7 +1,7 @@
 """Views, from what the ports report."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bleen.domain import views as ledger_views
 from bleen.domain.errors import NotFound, Unreachable
@@ -11,7 +11,7 @@ from bleen.domain.rollout import Observation, ReleaseRef
 from bleen.domain.traffic import GatewaySeen
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.views import ExplainedLine, Explanation, HistoryView, ServiceList, ServiceView, Urls
-from bleen.interfaces.words import event_words
+from bleen.interfaces.words import event_words, evidence_words, found_words
 from bleen.ports import Ledger
 from bleen.workflows.messages import Progress
 
@@ -20,10 +20,11 @@ _RECENT = 5
 _MILESTONES = ("rollout-started", "settled", "finished")
 
 
-async def service_list(providers: Providers, environment: str) -> ServiceList:
-    """Return every service of ``environment``, by name."""
+async def service_list(providers: Providers, environment: str, only: Collection[str] = ()) -> ServiceList:
+    """Return every service of ``environment`` by name, or ``only`` those."""
     entries, fleets = await asyncio.gather(_milestones(providers, environment), _fleets(providers, environment))
-    names = sorted({e.service for e in entries} | {f.slot.service for f in fleets or ()})
+    known = {e.service for e in entries} | {f.slot.service for f in fleets or ()}
+    names = sorted(known.intersection(only) if only else known)
     views = [
         _service(
             providers,
@@ -31,6 +32,7 @@ async def service_list(providers: Providers, environment: str) -> ServiceList:
             name,
             [e for e in entries if e.service == name],
             None if fleets is None else [f for f in fleets if f.slot.service == name],
+            asked=False,
         )
         for name in names
     ]
@@ -84,6 +86,8 @@ async def explanation(providers: Providers, environment: str, service: str, numb
             by=line.by,
             evidence=line.evidence,
             event=line.event,
+            seen=evidence_words(line.evidence) if line.evidence else "",
+            words=found_words(line.event),
         )
         for line in ledger_views.explain(entries)
     )
@@ -129,12 +133,24 @@ async def _milestones(providers: Providers, environment: str, service: str = "")
     return await providers.ledger.read(query)
 
 
+async def _nothing() -> None:
+    """Nothing is under way: the ledger says so, and the engine need not be asked about each of hundreds of services."""
+
+
 async def _service(
-    providers: Providers, environment: str, service: str, entries: Sequence[Entry], fleets: Sequence[Fleet] | None
+    providers: Providers,
+    environment: str,
+    service: str,
+    entries: Sequence[Entry],
+    fleets: Sequence[Fleet] | None,
+    *,
+    asked: bool = True,
 ) -> ServiceView:
+    history = ledger_views.history(entries)[:_RECENT]
+    over = not asked and bool(history) and history[0].finished is not None
     gateways, progress = await asyncio.gather(
         providers.gateway.observe(environment, service),
-        _progress(providers, environment, service),
+        _nothing() if over else _progress(providers, environment, service),
     )
     silent = [*(["machines"] if fleets is None else []), *(["engine"] if isinstance(progress, Unreachable) else [])]
     known = None if isinstance(progress, Unreachable) else progress
@@ -147,7 +163,7 @@ async def _service(
         fleets=tuple(fleets or ()),
         gateways=tuple(gateways),
         progress=known,
-        history=ledger_views.history(entries)[:_RECENT],
+        history=history,
         at=providers.clock(),
         silent=tuple(silent),
         trouble=providers.trouble(),

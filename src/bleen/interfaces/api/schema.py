@@ -6,7 +6,7 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
-from litestar import Request
+from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Stream
@@ -62,4 +62,5 @@ def _body(handler: HTTPRouteHandler) -> Any:
 
 def _answer(handler: HTTPRouteHandler) -> Any:
     kind = get_type_hints(handler.fn)["return"]
+    kind = get_args(kind)[0] if get_origin(kind) is Response else kind
     return None if kind in (str, NoneType, Stream) else kind

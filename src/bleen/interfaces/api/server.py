@@ -15,7 +15,19 @@ from bleen import __version__
 from bleen.domain.access import Role
 from bleen.domain.duration import Duration
 from bleen.domain.errors import PortTaken
-from bleen.interfaces.api import audit, deployments, events, images, parts, patches, services, tokens
+from bleen.interfaces.api import (
+    audit,
+    deployments,
+    events,
+    images,
+    overview,
+    parts,
+    patches,
+    services,
+    signals,
+    signing_in,
+    tokens,
+)
 from bleen.interfaces.api.events import Newsroom
 from bleen.interfaces.api.faults import FAULTS
 from bleen.interfaces.api.guard import Guard, asker, authorise
@@ -23,10 +35,12 @@ from bleen.interfaces.api.keyring import Keyring
 from bleen.interfaces.api.once import LARGEST, Once
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.schema import Description
+from bleen.interfaces.api.sessions import Sessions
+from bleen.interfaces.api.signals import Signals
+from bleen.interfaces.console import pages
 
-ROUTES = tuple(
-    route for room in (parts, images, patches, services, deployments, audit, tokens, events) for route in room.ROUTES
-)
+ROOMS = (parts, images, patches, services, overview, signals, deployments, audit, tokens, signing_in, events)
+ROUTES = tuple(route for room in ROOMS for route in room.ROUTES)
 METRICS = PrometheusConfig(app_name="bleen", prefix="bleen", group_path=True, exclude=["/healthz", "/readyz"])
 
 
@@ -39,18 +53,22 @@ class MetricsPage(PrometheusController):
 
 
 def build_api(providers: Providers, token: str) -> Litestar:
-    """Return the API over ``providers``; everything but ``/healthz`` and ``/readyz`` wants ``token``."""
+    """Return the API over ``providers``; everything but signs of life and the console's files wants ``token``."""
     keyring = Keyring(providers.ledger, token, providers.clock)
+    sessions = Sessions(providers.ledger, keyring, providers.clock)
+    watched = Signals(providers.metrics, providers.gateway, providers.clock)
     newsroom = Newsroom(providers.ledger)
     return Litestar(
-        route_handlers=[*ROUTES, MetricsPage],
+        route_handlers=[*ROUTES, *pages(), MetricsPage],
         dependencies={
             "providers": Provide(lambda: providers, sync_to_thread=False),
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
+            "sessions": Provide(lambda: sessions, sync_to_thread=False),
+            "signals": Provide(lambda: watched, sync_to_thread=False),
             "newsroom": Provide(lambda: newsroom, sync_to_thread=False),
             "asker": Provide(asker, sync_to_thread=False),
         },
-        middleware=[METRICS.middleware, Guard(keyring, providers.hosts), Once()],
+        middleware=[METRICS.middleware, Guard(keyring, sessions, providers.hosts), Once()],
         request_max_body_size=LARGEST,
         guards=[authorise],
         state=State({"environment": providers.environment}),

@@ -3,19 +3,24 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bleen.domain.errors import BleenError
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import DETACHED, Session
 from bleen.interfaces.platform import Interrupted
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=example("bleen demo"))(demo)
     app.command(epilog=example("bleen up"))(up)
+    app.command(epilog=example("bleen console"))(console)
     app.command(epilog=example("bleen down"))(down)
     app.command(epilog=example("bleen doctor"))(doctor)
 
@@ -50,7 +55,36 @@ def up(
     else:
         already = " already" if server.was_up else ""
         session.say(f"the platform is up{already}: {server.address} (state in {session.settings.home})")
+        _say_link(session)
         session.say("next: bleen deploy SERVICE, bleen status, bleen down")
+
+
+def console(ctx: Context, json: Json = False) -> None:
+    """Print a link that opens the console signed in.
+
+    It is good once, for five minutes; the browser stays signed in for twelve hours, or until the token ends.
+    """
+    session: Session = ctx.obj
+    url, expires = _link(session)
+    if session.json:
+        session.say_json({"url": url, "expires": expires})
+    else:
+        session.out.write(f"{url}\n")
+        session.say("it signs one browser in, within five minutes")
+
+
+def _link(session: Session) -> tuple[str, "datetime"]:
+    with session.client() as client:
+        link = client.link(session.person)
+        return f"{client.server.address.rstrip('/')}/console/#code={link.code}", link.expires
+
+
+def _say_link(session: Session) -> None:
+    """The platform is up: a link that cannot be made just now is no reason to say otherwise."""
+    try:
+        session.out.write(f"console: {_link(session)[0]}\n")
+    except BleenError as error:
+        session.say(f"console: no link yet, {error.what}; bleen console prints one")
 
 
 def down(

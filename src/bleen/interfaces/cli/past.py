@@ -9,14 +9,8 @@ from bleen.interfaces.cli.options import Context, Environment, Json, ServiceName
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bleen.domain.ledger import Measured
     from bleen.domain.views import RolloutSummary
     from bleen.interfaces.views import ExplainedLine, Explanation
-
-_SPARSE = 30.0
-"""Seconds between two measurements that say the same."""
 
 
 def register(app: typer.Typer) -> None:
@@ -118,6 +112,7 @@ def _row(rollout: "RolloutSummary") -> tuple[str, ...]:
 
 
 def _print(session: Session, found: "Explanation") -> None:
+    from bleen.interfaces.thinning import thinned
     from bleen.interfaces.words import outcome_words
 
     summary = found.rollout
@@ -126,33 +121,6 @@ def _print(session: Session, found: "Explanation") -> None:
     session.say(f"{summary.id}  {source}{summary.target.name} {summary.target.version}  by {summary.by}: {outcome}", "  ")
     for line in thinned(found.lines):
         _print_line(session, line)
-
-
-def thinned(lines: "Sequence[ExplainedLine]") -> "list[ExplainedLine]":
-    """Return ``lines`` with few of their measurements: the first, each that says something else, then ever fewer, the last."""
-    from bleen.domain.ledger import Measured
-
-    measured = [line for line in lines if isinstance(line.event, Measured)]
-    kept, said, began, shown = [], "", 0.0, 0.0
-    for line in lines:
-        if not isinstance(line.event, Measured):
-            kept.append(line)
-            continue
-        saying = _saying(line.event)
-        if saying != said:
-            said, began, shown = saying, line.after, line.after
-        elif line is not measured[-1] and line.after - shown < max(_SPARSE, (line.after - began) / 2):
-            continue
-        else:
-            shown = line.after
-        kept.append(line)
-    return kept
-
-
-def _saying(event: "Measured") -> str:
-    from bleen.interfaces.words import verdict_name
-
-    return f"{event.assessment.step} {verdict_name(event.assessment.verdict)}"
 
 
 def _print_line(session: Session, line: "ExplainedLine") -> None:
