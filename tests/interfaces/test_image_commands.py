@@ -90,7 +90,7 @@ def test_a_base_that_is_not_there_is_a_problem_of_the_service(recipe: Path) -> N
 def test_the_schema_of_recipes_can_be_had(bleen: Bleen) -> None:
     """For editors; what there is none of is refused."""
     assert bleen("schema", "image").json["title"] == "Bleen image file"
-    assert "there is service, image" in bleen("schema", "nonsense").err
+    assert "there is service, image, policy" in bleen("schema", "nonsense").err
 
 
 # ---- build, show, diff ----

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     app.command(epilog=example("bleen init shop", "bleen init shop --azure"))(init)
     app.command(epilog=example("bleen validate", "bleen validate applications/hello/service.yaml"))(validate)
-    app.command(epilog=example("bleen schema service > service.schema.json", "bleen schema image > image.schema.json"))(schema)
+    app.command(epilog=example("bleen schema service > service.json", "bleen schema policy > policy.json"))(schema)
 
 
 def init(
@@ -64,7 +64,7 @@ def validate(
 
 def schema(
     ctx: Context,
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file: service, or image.")] = "service",
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file: service, image, or policy.")] = "service",
     json: Json = False,
 ) -> None:
     """Print the JSON Schema of a kind of file."""

@@ -13,6 +13,7 @@ from msgspec import inspect as types
 
 from bleen.domain.base import Recipe
 from bleen.domain.duration import Duration
+from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.bounds import span
 from bleen.interfaces.repository.document import spell
@@ -86,6 +87,39 @@ build NAME` builds it; [the guide](../guides/images.md) shows how, and what come
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+POLICY_EXAMPLE = """\
+block: [critical]
+environments:
+  production: [critical, high, not-checked]
+waivers:
+  - finding: CVE-2026-1234
+    owner: ann@example.org
+    reason: the function is never called
+    expires: "2027-01-31"
+"""
+
+_POLICY_INTRODUCTION = f"""\
+# The policy file
+
+`infrastructure/policy.yaml` says which findings in an image block its release where, and who answers for which of them. A
+repository without one has the defaults below. This is a whole one:
+
+```yaml
+{POLICY_EXAMPLE}```
+
+`bleen validate` names every mistake with its line. `bleen schema policy` prints the JSON Schema, for editors. `bleen image
+scan NAME` shows what it says of an image; [the guide](../guides/image-trust.md) shows what is found, and what a refusal looks
+like.
+
+- It is read by whoever deploys, and goes along with the deployment; the ledger keeps each judgement, with what was waived by
+  whom. A patch that arrives by itself is judged by what let the present release through.
+- An environment that is named in `environments` goes by that alone, and not by `block`.
+- `not-checked` is a severity of its own: what nobody could look at.
+- A waiver has an owner, a reason and a last day. After that day it waives nothing, and is a finding itself (`expired-waiver`,
+  `medium`).
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 _TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
 
 
@@ -99,10 +133,16 @@ def image_reference() -> str:
     return "\n".join([_IMAGE_INTRODUCTION, *(_section(kind, Recipe) for kind in structs_of(Recipe))])
 
 
+def policy_reference() -> str:
+    """Return the reference page of policies."""
+    return "\n".join([_POLICY_INTRODUCTION, *(_section(kind, Policy) for kind in structs_of(Policy))])
+
+
 def write(folder: Path) -> None:
     """Write the pages into ``folder``."""
     (folder / "service-file.md").write_text(service_reference(), encoding="utf-8")
     (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
+    (folder / "policy-file.md").write_text(policy_reference(), encoding="utf-8")
 
 
 def _section(kind: types.StructType, top: type) -> str:
