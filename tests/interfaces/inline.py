@@ -56,6 +56,8 @@ class InlineControl:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.look = LOOK
+        """Seconds between two looks at one rollout."""
         self._runs: dict[tuple[str, str], _Run] = {}
         self.agenda: Agenda | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -191,7 +193,7 @@ class InlineControl:
                 run.error = str(error)
             run.told.clear()
             try:
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(self.look):
                     await run.told.wait()
             except TimeoutError:
                 pass

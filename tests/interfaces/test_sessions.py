@@ -219,7 +219,7 @@ async def test_the_ledger_of_a_session_opens_nothing() -> None:
 FILES = sorted(f"/console/{path.relative_to(FOLDER)}" for path in FOLDER.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("path", ["/console/", *FILES])
+@pytest.mark.parametrize("path", ["/console", "/console/", *FILES])
 def test_the_files_of_the_console_are_guarded(idle: Estate, path: str) -> None:
     """Scripts of its own origin alone, in no frame, with no referrer and no guessing of types."""
     idle.up()

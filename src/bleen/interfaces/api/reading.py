@@ -1,6 +1,7 @@
 """Views, from what the ports report."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from bleen.domain import views as ledger_views
@@ -23,15 +24,20 @@ _MILESTONES = ("rollout-started", "settled", "finished")
 async def service_list(providers: Providers, environment: str, only: Collection[str] = ()) -> ServiceList:
     """Return every service of ``environment`` by name, or ``only`` those."""
     entries, fleets = await asyncio.gather(_milestones(providers, environment), _fleets(providers, environment))
-    known = {e.service for e in entries} | {f.slot.service for f in fleets or ()}
+    past, running = defaultdict[str, list[Entry]](list), defaultdict[str, list[Fleet]](list)
+    for entry in entries:
+        past[entry.service].append(entry)
+    for fleet in fleets or ():
+        running[fleet.slot.service].append(fleet)
+    known = past.keys() | running.keys()
     names = sorted(known.intersection(only) if only else known)
     views = [
         _service(
             providers,
             environment,
             name,
-            [e for e in entries if e.service == name],
-            None if fleets is None else [f for f in fleets if f.slot.service == name],
+            past[name],
+            None if fleets is None else running[name],
             asked=False,
         )
         for name in names

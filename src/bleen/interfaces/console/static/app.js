@@ -56,7 +56,7 @@ function Frame({ me, out }) {
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the page</a>
     <header class="top">
-      <a class="mark" href="#/" aria-label="Bleen, services"><img src="icon.svg" alt="" width="18" height="18" /><span>Bleen</span></a>
+      <a class="mark" href="#/" aria-label="Bleen, services"><img src="/console/icon.svg" alt="" width="18" height="18" /><span>Bleen</span></a>
       <nav aria-label="Rooms">
         ${ROOMS.map(([name, label]) => html`
           <a href="#/${name === "services" ? "" : name}" aria-current=${room === name ? "page" : null}>${label}</a>`)}
@@ -72,7 +72,7 @@ function Frame({ me, out }) {
 
 const SignedOut = ({ problem }) => html`
   <main class="door" id="main" tabindex="-1">
-    <img src="icon.svg" alt="" width="40" height="40" />
+    <img src="/console/icon.svg" alt="" width="40" height="40" />
     <h1>Bleen</h1>
     ${problem && problem.status !== 401 && html`<${Trouble} problem=${problem} />`}
     <p>This browser is not signed in. On a machine that has a token, type</p>
