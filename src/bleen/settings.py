@@ -80,6 +80,12 @@ class Settings(Value, frozen=True):
     """Environments where nobody approves what they deployed themselves."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine: of a proxy before it."""
+    gateway_name: str = ""
+    """What the agent beside an Envoy calls it: the name of its machine; empty: the host name."""
+    gateway_address: str = "127.0.0.1"
+    """Where an Envoy listens that has its machine to itself."""
+    azure_site: str = ""
+    """The file that describes one region in Azure; empty: none."""
     osv_url: str = ""
     """The server that speaks OSV's API, which is asked for advisories; empty: none."""
 
@@ -123,6 +129,9 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         database_owner_url=environ.get("BLEEN_DATABASE_OWNER_URL", ""),
         four_eyes=_names(environ, "BLEEN_FOUR_EYES"),
         hosts=_names(environ, "BLEEN_API_HOSTS"),
+        gateway_name=environ.get("BLEEN_GATEWAY_NAME", ""),
+        gateway_address=environ.get("BLEEN_GATEWAY_ADDRESS", "127.0.0.1"),
+        azure_site=environ.get("BLEEN_AZURE_SITE", ""),
         osv_url=environ.get("BLEEN_OSV_URL", ""),
         patches=_timetable(environ),
     )

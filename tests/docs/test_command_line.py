@@ -36,6 +36,7 @@ PROMISED = [
     "image verify",
     "image scan",
     "image sbom",
+    "azure smoke",
 ]
 
 

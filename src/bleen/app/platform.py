@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bleen.app.home import check_home, make_home, no_platform, part_runs, read_address, read_ports, read_token, starting
 from bleen.domain.errors import PortTaken
-from bleen.interfaces.platform import Finding, Interrupted, Server
+from bleen.interfaces.platform import AzureReport, Finding, Interrupted, Server
 from bleen.settings import Ports, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ class LocalPlatform:
         from bleen.app.doctor import examine
 
         return examine(self.settings)
+
+    def look_at_azure(self, site: Path) -> AzureReport:
+        """Return what a site in Azure looks like."""
+        from bleen.app.azure import look
+
+        return look(site)
 
     def _start(self) -> None:
         from bleen.app import host

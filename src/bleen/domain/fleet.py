@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from bleen.domain.codec import Value
+from bleen.domain.errors import Conflict
 from bleen.domain.image import Digest
 from bleen.domain.release import Runtime
 from bleen.domain.traffic import Colour, place
@@ -103,3 +104,16 @@ class LogLine(Value, frozen=True):
     instance: str
     at: datetime
     text: str
+
+
+def refuse_change(there: FleetOrder, order: FleetOrder, *, retiring: bool) -> None:
+    """Refuse what is not the same release in another size where ``there`` runs: a release never changes. Conflict."""
+    slot = order.slot
+    if there.release != order.release:
+        raise Conflict(f"{slot} holds r{there.release}", why=f"r{order.release} cannot start there", next="retire it first")
+    if retiring:
+        raise Conflict(f"{slot} is being retired", next="try again when it is gone: bleen status")
+    if (there.image, there.runtime) != (order.image, order.runtime):
+        raise Conflict(
+            f"r{order.release} of {slot.service} is not what it was", why="a release never changes", next="deploy a new one"
+        )

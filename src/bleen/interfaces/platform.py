@@ -1,6 +1,7 @@
 """What the command line needs of the machine it is typed on. `bleen.app` provides it; tests provide their own."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 from bleen.domain.codec import Value
@@ -36,6 +37,14 @@ class Finding(Value, frozen=True):
     """What to type or do; empty where all is well."""
 
 
+class AzureReport(Value, frozen=True):
+    """What a site in Azure looks like to whoever only reads."""
+
+    findings: tuple[Finding, ...]
+    not_verified: tuple[str, ...]
+    """What no reading can show."""
+
+
 class Platform(Protocol):
     """One platform: the parts that run on this machine, or an API elsewhere."""
 
@@ -58,6 +67,9 @@ class Platform(Protocol):
 
     def doctor(self) -> Sequence[Finding]:
         """Return what was looked at, whether or not it runs."""
+
+    def look_at_azure(self, site: Path) -> AzureReport:
+        """Return what the site looks like that a file describes; InvalidInput, NotFound where the SDK is not there."""
 
     def server(self) -> Server:
         """Return where the API of the running platform is; Unreachable where none runs."""

@@ -11,7 +11,7 @@ import typer
 
 from bleen import __version__
 from bleen.domain.errors import BleenError, InvalidInput
-from bleen.interfaces.cli import audit, deploy, fleet, image, machine, past, repository, status, steer, token, trust
+from bleen.interfaces.cli import audit, azure, deploy, fleet, image, machine, past, repository, status, steer, token, trust
 from bleen.interfaces.cli.failure import tell
 from bleen.interfaces.cli.session import DETACHED, Session
 from bleen.interfaces.platform import Platform
@@ -34,6 +34,7 @@ trust.register(image.app)
 app.add_typer(image.app, name="image")
 app.add_typer(audit.app, name="audit")
 app.add_typer(token.app, name="token")
+app.add_typer(azure.app, name="azure")
 
 
 def _version(asked: bool) -> None:

@@ -35,11 +35,11 @@ class EnvoyMetrics:
         """Return the counters of both releases, summed over all Envoys; Unreachable where one is silent."""
         releases = (comparison.baseline, comparison.canary)
         wanted = clusters(comparison, releases)
-        asked = await asyncio.gather(*(_ask(admin, wanted) for admin in self._admins))
+        asked = await asyncio.gather(*(read_stats(admin, wanted) for admin in self._admins))
         meter, epoch = self._meters.of(comparison, "+".join(started for _, started in asked))
         regions = [admin.place.region for admin in self._admins]
         seen = {
-            (region, cluster): _cluster_seen(stats, cluster)
+            (region, cluster): cluster_seen(stats, cluster)
             for region, (stats, _) in zip(regions, asked, strict=True)
             for cluster in wanted
         }
@@ -51,7 +51,8 @@ class EnvoyMetrics:
         )
 
 
-async def _ask(admin: Admin, wanted: Sequence[str]) -> tuple[StatsSeen, str]:
+async def read_stats(admin: Admin, wanted: Sequence[str]) -> tuple[StatsSeen, str]:
+    """Return all that one Envoy has counted of the clusters ``wanted``, and which process of it has."""
     names = "|".join(map(re.escape, (*map(_spelled, (*COUNTERS, *GAUGES)), _spelled(COPIED_LATENCY))))
     clusters_of = f"cluster[.]({'|'.join(map(re.escape, wanted))})[.]({names})"
     stats, started = await asyncio.gather(admin.stats(f"{clusters_of}|{pattern(wanted)}"), admin.started())
@@ -64,7 +65,8 @@ def _spelled(name: str) -> str:
     return f"{copies}.upstream_{last}" if copies else f"upstream_{last}"
 
 
-def _cluster_seen(stats: StatsSeen, cluster: str) -> ClusterSeen:
+def cluster_seen(stats: StatsSeen, cluster: str) -> ClusterSeen:
+    """Return what is counted of one cluster."""
     ended = {name: count for full, count in stats.values.items() if (name := request_name(full)) and name[0] == cluster}
     prefix = f"cluster.{cluster}."
     return ClusterSeen(

@@ -6,8 +6,8 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotFound
-from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
+from bleen.domain.errors import BleenError, InvalidInput, LawBroken, NotFound
+from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot, refuse_change
 from bleen.ports import Backends
 from bleen.providers.local.addresses import allocate
 from bleen.providers.local.fleet import LocalFleet
@@ -115,7 +115,7 @@ class Agent:
             if fleet is None:
                 await self._create(order)
             elif fleet.order != order or fleet.retiring:
-                _check_same(fleet, order)
+                refuse_change(fleet.order, order, retiring=fleet.retiring)
                 await fleet.resize(order)
 
     async def _create(self, order: FleetOrder) -> None:
@@ -221,19 +221,6 @@ class Agent:
         for task in self._ends.values():
             task.cancel()
         await asyncio.gather(*self._ends.values(), return_exceptions=True)
-
-
-def _check_same(fleet: LocalFleet, order: FleetOrder) -> None:
-    """Refuse an order that is not the same release in another size: a release never changes."""
-    slot, there = order.slot, fleet.order
-    if there.release != order.release:
-        raise Conflict(f"{slot} holds r{there.release}", why=f"r{order.release} cannot start there", next="retire it first")
-    if fleet.retiring:
-        raise Conflict(f"{slot} is being retired", next="try again when it is gone: bleen status")
-    if (there.image, there.runtime) != (order.image, order.runtime):
-        raise Conflict(
-            f"r{order.release} of {slot.service} is not what it was", why="a release never changes", next="deploy a new one"
-        )
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:

@@ -27,3 +27,8 @@ output "pipeline_client_id" {
   description = "What GitLab's jobs name when they ask for a token (ARM_CLIENT_ID)."
   value       = module.identity.client_ids["pipeline"]
 }
+
+output "sites" {
+  description = "Each region as Bleen is told of it: BLEEN_AZURE_SITE is a file with one of them."
+  value       = { for region, outputs in local.outputs : region => outputs.site }
+}

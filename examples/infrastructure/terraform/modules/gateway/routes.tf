@@ -1,4 +1,5 @@
-# Where the controller writes routes and the agents read them: one blob a version, none ever overwritten.
+# Where the controller writes routes and the agents read them, what the agents and the machines report, and where the provenance of
+# images is: a container for each, because each has writers of its own. Versions of blobs are kept.
 
 resource "azurerm_storage_account" "routes" {
   # checkov:skip=CKV_AZURE_33:the account has no queues
@@ -46,6 +47,36 @@ resource "azurerm_storage_container" "routes" {
   container_access_type = "private"
 }
 
+resource "azurerm_storage_container" "reports" {
+  # checkov:skip=CKV2_AZURE_21:logged by the diagnostic setting below; checkov looks for the older storage insights
+  for_each = toset(["gateways", "machines", "operations", "images"])
+
+  name                  = each.key
+  storage_account_id    = azurerm_storage_account.routes.id
+  container_access_type = "private"
+}
+
+# Reports are written anew each few seconds: of these, versions are worth nothing.
+resource "azurerm_storage_management_policy" "reports" {
+  storage_account_id = azurerm_storage_account.routes.id
+
+  rule {
+    name    = "forget-old-reports"
+    enabled = true
+
+    filters {
+      prefix_match = ["gateways/", "machines/", "operations/"]
+      blob_types   = ["blockBlob", "appendBlob"]
+    }
+
+    actions {
+      version {
+        delete_after_days_since_creation = 1
+      }
+    }
+  }
+}
+
 resource "azurerm_private_endpoint" "routes" {
   name                = "pe-routes-${local.suffix}"
   location            = var.context.location
@@ -72,6 +103,30 @@ resource "azurerm_role_assignment" "agents_read" {
   principal_id         = var.principal_ids.gateway
   principal_type       = "ServicePrincipal"
   description          = "Agents read routes"
+}
+
+resource "azurerm_role_assignment" "agents_report" {
+  scope                = azurerm_storage_container.reports["gateways"].id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = var.principal_ids.gateway
+  principal_type       = "ServicePrincipal"
+  description          = "Agents report what their Envoys have"
+}
+
+resource "azurerm_role_assignment" "machines_report" {
+  scope                = azurerm_storage_container.reports["machines"].id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = var.principal_ids.service
+  principal_type       = "ServicePrincipal"
+  description          = "Machines report on their instances"
+}
+
+resource "azurerm_role_assignment" "pipeline_vouches" {
+  scope                = azurerm_storage_container.reports["images"].id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = var.principal_ids.images
+  principal_type       = "ServicePrincipal"
+  description          = "The image pipeline writes what it signed"
 }
 
 resource "azurerm_role_assignment" "controller_writes" {

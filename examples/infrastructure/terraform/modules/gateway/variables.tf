@@ -102,7 +102,7 @@ variable "identity_ids" {
 }
 
 variable "principal_ids" {
-  description = "Who is given roles on the routes: controller, gateway."
+  description = "Who is given roles on the routes and reports: controller, gateway, service, images."
   type        = map(string)
 }
 

@@ -36,3 +36,18 @@ output "vault_uri" {
   description = "Where the secrets of this region are asked for."
   value       = module.vault.uri
 }
+
+output "site" {
+  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; account is null without an Envoy tier."
+  value = {
+    environment   = var.context.environment
+    region        = var.context.short_location
+    subscription  = split("/", var.resource_group_id)[2]
+    group         = var.context.resource_group
+    suffix        = "${var.context.project}-${var.context.environment}-${var.context.short_location}"
+    gallery       = split("/", var.gallery_id)[8]
+    gallery_group = split("/", var.gallery_id)[4]
+    location      = var.context.location
+    account       = one(module.envoy[*].account)
+  }
+}

@@ -150,7 +150,9 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
   boot_diagnostics {}
 
   lifecycle {
-    ignore_changes = [instances, source_image_id, tags["release"], tags["digest"]]
+    ignore_changes = [
+      instances, source_image_id, user_data_base64, tags["release"], tags["digest"], tags["order"], tags["retiring"]
+    ]
   }
 }
 

@@ -70,31 +70,37 @@ class Notary:
         disk.remove_tree(self.folder / bare(digest))
 
     def _examine(self, path: Path, digest: Digest, trust: Trust) -> Provenance:
-        envelope, payload = open_envelope(path.read_bytes(), digest)
-        refusal = untrusted(envelope, trust, digest)
-        if refusal is not None:
-            raise refusal
-        key = self._signer(envelope, payload, trust)
-        if not key:
-            raise rejected(digest, "its signature is wrong", "its provenance was changed after it was signed")
-        return believe(payload, key, digest, trust)
-
-    def _signer(self, envelope: Envelope, payload: bytes, trust: Trust) -> str:
-        """Return the trusted key whose signature is good; empty where none is."""
-        message = to_sign(envelope.payload_type, payload)
-        for signature in envelope.signatures:
-            name = signature.keyid
-            if name not in trust.trusted or name in trust.revoked:
-                continue
-            try:
-                if self.keys.verifies(name, base64.b64decode(signature.sig, validate=True), message):
-                    return name
-            except binascii.Error:
-                continue
-        return ""
+        return vet(path.read_bytes(), digest, self.keys, trust)
 
     def _paths(self, digest: Digest) -> list[Path]:
         return sorted((self.folder / bare(digest)).glob("[0-9a-f]*.json"))
 
     def _path(self, digest: Digest, lock: Digest) -> Path:
         return self.folder / bare(digest) / f"{bare(lock)}.json"
+
+
+def vet(data: bytes, digest: Digest, keys: Keys, trust: Trust) -> Provenance:
+    """Return what the envelope ``data`` says of the image; ImageRejected where no signature of it counts."""
+    envelope, payload = open_envelope(data, digest)
+    refusal = untrusted(envelope, trust, digest)
+    if refusal is not None:
+        raise refusal
+    key = _signer(envelope, payload, keys, trust)
+    if not key:
+        raise rejected(digest, "its signature is wrong", "its provenance was changed after it was signed")
+    return believe(payload, key, digest, trust)
+
+
+def _signer(envelope: Envelope, payload: bytes, keys: Keys, trust: Trust) -> str:
+    """Return the trusted key whose signature is good; empty where none is."""
+    message = to_sign(envelope.payload_type, payload)
+    for signature in envelope.signatures:
+        name = signature.keyid
+        if name not in trust.trusted or name in trust.revoked:
+            continue
+        try:
+            if keys.verifies(name, base64.b64decode(signature.sig, validate=True), message):
+                return name
+        except binascii.Error:
+            continue
+    return ""

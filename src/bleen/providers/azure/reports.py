@@ -1,0 +1,97 @@
+"""What machines say of themselves: one small blob each, written by whoever keeps the instance there, and its log.
+
+All reports are read by one listing: each is in the blob's metadata, as base64, because a header is ASCII.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob.aio import ContainerClient
+
+from bleen.domain.codec import Value, decode, encode
+from bleen.domain.fleet import Instance, LogLine
+from bleen.providers.azure.errors import speaking
+
+_MOST_WORDS = 2_000
+"""Of an instance's last words: all metadata of a blob is at most 8 KB."""
+_TAIL_BYTES = 4_000_000
+"""So much of a log is read at most."""
+
+
+class Report(Value, frozen=True):
+    """One machine's word on its instance."""
+
+    instance: Instance
+    written: datetime
+
+
+class Reports:
+    """Reads and writes them in one container, by scale set and machine."""
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    async def write(self, scale_set: str, machine: str, instance: Instance) -> None:
+        """Replace the report of ``machine``."""
+        short = msgspec.structs.replace(instance, last_words=instance.last_words[-_MOST_WORDS:])
+        metadata = {"instance": base64.b64encode(encode(short)).decode()}
+        with speaking("write a report"):
+            await self._container.upload_blob(f"instances/{scale_set}/{machine}", b"", overwrite=True, metadata=metadata)
+
+    async def remove(self, scale_set: str, machine: str) -> None:
+        """Forget the report of a machine that has ended, and its log."""
+        with speaking("remove a report"):
+            for name in (f"instances/{scale_set}/{machine}", f"logs/{scale_set}/{machine}"):
+                try:
+                    await self._container.delete_blob(name)
+                except ResourceNotFoundError:
+                    continue
+
+    async def read(self) -> Mapping[tuple[str, str], Report]:
+        """Return the reports, by scale set and machine; those that are none are left out."""
+        found: dict[tuple[str, str], Report] = {}
+        with speaking("read the reports of machines"):
+            async for blob in self._container.list_blobs(name_starts_with="instances/", include=["metadata"]):
+                _, scale_set, machine = blob.name.split("/")
+                if instance := _instance(blob.metadata or {}):
+                    found[scale_set, machine] = Report(instance, blob.last_modified)
+        return found
+
+    async def say(self, scale_set: str, machine: str, lines: Sequence[LogLine]) -> None:
+        """Append lines to the log of ``machine``."""
+        log = self._container.get_blob_client(f"logs/{scale_set}/{machine}")
+        data = b"".join(encode(line) + b"\n" for line in lines)
+        with speaking("append to a log"):
+            try:
+                await log.append_block(data)
+            except ResourceNotFoundError:
+                await log.create_append_blob()
+                await log.append_block(data)
+
+    async def log(self, scale_set: str, machine: str) -> Sequence[LogLine]:
+        """Return what ``machine`` has said, the end of it where that is long."""
+        log = self._container.get_blob_client(f"logs/{scale_set}/{machine}")
+        with speaking("read a log"):
+            try:
+                size = (await log.get_blob_properties()).size
+                data = await (await log.download_blob(offset=max(0, size - _TAIL_BYTES))).readall() if size else b""
+            except ResourceNotFoundError:
+                return []
+        whole = data.splitlines()[size > _TAIL_BYTES :]
+        return [decode(line, LogLine) for line in whole]
+
+
+def _instance(metadata: Mapping[str, str]) -> Instance | None:
+    try:
+        instance: Instance = decode(base64.b64decode(metadata["instance"]), Instance)
+        return instance
+    except (KeyError, ValueError, msgspec.MsgspecError):
+        return None
+
+
+def age(report: Report) -> float:
+    """Return the seconds since the report was written, by this machine's clock and storage's."""
+    return (datetime.now(UTC) - report.written).total_seconds()

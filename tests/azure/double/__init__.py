@@ -1,0 +1,11 @@
+"""A stateful Azure over HTTP, as unkind as the real one, which the real Azure SDK speaks to.
+
+    cloud.py       the server: who asked what, which fault strikes, who answers
+    faults.py      the script of faults
+    operations.py  long-running operations
+    compute.py     scale sets (Flexible) and their machines       gallery.py  versions of images
+    network.py     pools of load balancers                        storage.py  blobs with etags
+    machines.py    what runs on a machine: real processes of the local provider, or only a clock
+
+Written from Microsoft's documents and its SDK: where it is wrong about Azure, so are the tests.
+"""

@@ -1,0 +1,170 @@
+"""What runs on a machine: real processes of the local provider, kept by the guest that real machines would have, or a clock."""
+
+import asyncio
+import base64
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from bleen.domain.codec import encode
+from bleen.domain.fleet import FleetOrder, Instance, InstanceState
+from bleen.ports import Backends
+from bleen.providers.azure.guest import Guest
+from bleen.providers.azure.reports import Reports
+from bleen.providers.local.agent import Agent
+from bleen.providers.local.machine import Machine as LocalMachine
+from bleen.providers.local.parts import PartRunner
+from bleen.providers.memory.gateway import MemoryBackends, MemoryGateways
+from tests.azure.double.storage import Blob, Storage
+
+
+class Machine(Protocol):
+    """One machine that runs."""
+
+    @property
+    def health(self) -> str:
+        """What the health extension has found; empty where it has not looked yet."""
+
+    async def end(self) -> None:
+        """End it as a terminate notification does."""
+
+    async def kill(self) -> None:
+        """Let it vanish."""
+
+
+class Machines(Protocol):
+    """Starts them."""
+
+    async def start(self, scale_set: str, name: str, order: FleetOrder) -> Machine: ...
+
+    async def close(self) -> None: ...
+
+
+class Nowhere(Mapping[str, Backends]):
+    """Gateways for the agents of single machines, which have none to tell: any region is there."""
+
+    def __init__(self) -> None:
+        self._backends = MemoryBackends(MemoryGateways())
+
+    def __getitem__(self, region: str) -> Backends:
+        return self._backends
+
+    def __contains__(self, region: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class RealMachine:
+    """A guest, and the extension that asks it."""
+
+    def __init__(self, guest: Guest, every: float) -> None:
+        self.health = ""
+        self._guest = guest
+        self._tasks = [asyncio.create_task(guest.run(every)), asyncio.create_task(self._ask(every))]
+
+    async def _ask(self, every: float) -> None:
+        while True:
+            self.health = (await self._guest.health()).lower()
+            await asyncio.sleep(every)
+
+    async def rest(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def end(self) -> None:
+        await self.rest()
+        await self._guest.end()
+
+    async def kill(self) -> None:
+        await self.end()
+
+
+class RealMachines:
+    """Machines that are really processes of one host agent, each with a fleet of one."""
+
+    def __init__(self, machine: LocalMachine, every: float = 0.05) -> None:
+        self.reports: Reports | None = None
+        """Set it before the first start."""
+        self._agent = Agent(machine, Nowhere(), PartRunner((), machine.home, machine.shelf, machine.backoff))
+        self._every = every
+        self._started: list[RealMachine] = []
+
+    async def begin(self) -> None:
+        await self._agent.begin()
+
+    async def start(self, scale_set: str, name: str, order: FleetOrder) -> Machine:
+        assert self.reports is not None
+        guest = Guest(self._agent, order, (scale_set, name), self.reports)
+        await guest.begin()
+        machine = RealMachine(guest, self._every)
+        self._started.append(machine)
+        return machine
+
+    async def close(self) -> None:
+        await asyncio.gather(*(machine.rest() for machine in self._started))
+        await self._agent.stop_everything()
+
+
+_addresses = itertools.count(1)
+
+
+@dataclass
+class LightMachine:
+    """A machine of which there is only what it reports."""
+
+    storage: Storage
+    place: tuple[str, str]
+    order: FleetOrder
+    ready_at: float
+    sick: bool = False
+
+    def __post_init__(self) -> None:
+        k = next(_addresses)
+        self.address = f"10.{k // 65_536}.{k // 256 % 256}.{k % 256}"
+        self.since = datetime.now(UTC)
+        self._report(InstanceState.STARTING)
+
+    @property
+    def health(self) -> str:
+        if time.monotonic() < self.ready_at:
+            return "initializing"
+        self._report(InstanceState.SICK if self.sick else InstanceState.READY)
+        return "unhealthy" if self.sick else "healthy"
+
+    def _report(self, state: InstanceState) -> None:
+        name = f"{self.place[1]}-1"
+        instance = Instance(name, self.address, self.order.runtime.port, state, self.since)
+        data = base64.b64encode(encode(instance)).decode()
+        self.storage.blobs["machines/instances/" + "/".join(self.place)] = Blob(b"", metadata={"instance": data})
+
+    async def end(self) -> None:
+        self.storage.blobs.pop("machines/instances/" + "/".join(self.place), None)
+
+    async def kill(self) -> None:
+        """Its report stays."""
+
+
+class LightMachines:
+    """Machines that are ready ``ready_after`` seconds after they were made."""
+
+    def __init__(self, storage: Storage, ready_after: float = 0.0) -> None:
+        self.ready_after = ready_after
+        self.started: list[LightMachine] = []
+        self._storage = storage
+
+    async def start(self, scale_set: str, name: str, order: FleetOrder) -> Machine:
+        machine = LightMachine(self._storage, (scale_set, name), order, time.monotonic() + self.ready_after)
+        self.started.append(machine)
+        return machine
+
+    async def close(self) -> None:
+        return None

@@ -1,0 +1,57 @@
+"""`bleen azure smoke` sees what is wrong with a site, and changes nothing of it."""
+
+from pathlib import Path
+
+from bleen.providers.azure.connection import Azure
+from bleen.providers.azure.site import Container
+from bleen.providers.azure.smoke import Checked, smoke
+from tests.azure.double.cloud import Cloud
+from tests.azure.double.faults import Refused
+from tests.azure.tier import TierRun
+from tests.azure.world import Publisher, azure, keys_of
+
+
+async def look(there: Azure) -> dict[str, Checked]:
+    return {each.name: each for each in await smoke(there)}
+
+
+async def test_a_good_site_is_called_good(tier: TierRun, tmp_path: Path) -> None:
+    """Everything that can be seen by reading; and only reading was done."""
+    cloud = tier.cloud
+    cloud.compute.make("hello")
+    Publisher(cloud, keys_of(tmp_path)).publish(f"sha256:{7:064x}", "hello")
+    there = azure(cloud)
+    found = await look(there)
+    assert {name: each.detail for name, each in found.items() if not each.good} == {}
+    assert "2 of hello" in found["scale sets"].detail
+    assert {call.split()[0] for call in cloud.calls} == {"GET"}
+    await there.close()
+
+
+async def test_what_is_wrong_is_said_with_what_to_do(cloud: Cloud) -> None:
+    """Each on its own: one that cannot be read hides no other."""
+    cloud.compute.make("hello")
+    blue, green = cloud.compute.sets.values()
+    blue.watched, green.upgrade_mode = False, "Automatic"
+    blue.capacity, cloud.faults.quota = 9, 10
+    cloud.gallery.add("hello", "1.0.0")
+    cloud.faults.add("GET", f"/account/{Container.MACHINES}", Refused(403, "AuthorizationPermissionMismatch"), 9)
+    there = azure(cloud)
+    found = await look(there)
+    assert not any(each.good for each in found.values())
+    assert all(each.next for each in found.values())
+    assert "no health extension" in found["scale sets"].detail and "Automatic" in found["scale sets"].detail
+    assert "2 of 20 cores" in found["quota"].detail
+    assert "digest" in found["gallery"].detail
+    assert "AuthorizationPermissionMismatch" in found["storage"].detail
+    assert "none has ever reported" in found["gateways"].detail
+    await there.close()
+
+
+async def test_a_site_that_is_not_there_is_told_apart_from_an_empty_one(cloud: Cloud) -> None:
+    """A subscription that refuses says so, and what to give."""
+    cloud.faults.add("GET", "virtualMachineScaleSets", Refused(403, "AuthorizationFailed", "no role"), 9)
+    there = azure(cloud)
+    found = (await look(there))["scale sets"]
+    assert not found.good and "AuthorizationFailed" in found.detail and "role" in found.next
+    await there.close()
