@@ -57,7 +57,7 @@ class Seat:
     def is_good(self) -> None:
         """Find nothing to complain of: for those who cannot see, on either ground, nor sideways."""
         for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=scheme)
             found = [v for v in Axe().run(self.page).response["violations"] if v["impact"] in SERIOUS]
             told = [(v["id"], v["help"], [node["html"][:160] for node in v["nodes"][:3]]) for v in found]
             assert told == [], f"{self.page.url}, {scheme}"
