@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 ONLY   ?=
+# Tests with real traffic, which have the machine for themselves.
+ALONE  := tests/providers/envoy tests/azure tests/console tests/journeys
 
 .PHONY: demo test check terraform-check bench soak up lock vendor clean
 
@@ -15,8 +17,8 @@ up: .venv/ready
 
 test: .venv/ready .venv/terraform/ready
 	@sh tests/debian-packages.sh
-	$(BIN)/pytest -q -n 2 --dist loadfile --ignore=tests/journeys --ignore=tests/providers/envoy
-	$(BIN)/pytest -q tests/providers/envoy tests/journeys
+	$(BIN)/pytest -q -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/pytest -q $(ALONE)
 
 # The Azure part alone: Terraform modules and the Packer template, against the provider's schema and with no cloud.
 terraform-check: .venv/ready .venv/terraform/ready
