@@ -115,12 +115,18 @@ class Deployments:
             await away(lambda: self._stage.deploy(self._next(0)))
             await away(lambda: self._stage.ended(self._name))
 
-    async def measure(self, mode: Mode, rate: float, path: str) -> None:
-        """Deploy under one load, and report it."""
+    async def measure(self, mode: Mode, path: str) -> None:
+        """Deploy under one load, of as many requests as the machine affords, and report it."""
+        most = await capacity(self._stage, f"{self._name}.localhost", path, mode)
+        rate = affordable(most)
+        self._report.notes.append(
+            f"{self._name}, {mode}: wrk gets {most:.0f} answers a second here, with nothing else going on"
+        )
         load = Load(self._stage.gateway, rate, mode, host=f"{self._name}.localhost", path=path, patience=60.0)
         outcome, series = await under(load, self._all)
         label = f"{self._name}, {mode}, {rate:g}/s"
         self._failures(label, len(outcome.samples), [s.failure for s in outcome.failures])
+        self._report.rows.append(Row(f"{label}: requests a second", rate, "1/s", "higher", RATE))
         quiet = [s.latency for s in outcome.samples if s.due < series.began and not s.failure]
         close = [s.latency for s in _around(outcome.samples, series.switches) if not s.failure]
         added = quantile(close, 0.99) - quantile(quiet, 0.99)
@@ -197,9 +203,10 @@ def _around(samples: Sequence[Sample], moments: Sequence[float]) -> list[Sample]
     return [s for s in samples if any(abs(s.due - moment) <= AROUND for moment in moments)]
 
 
-async def capacity(stage: Stage, host: str, path: str) -> float:
+async def capacity(stage: Stage, host: str, path: str, mode: Mode) -> float:
     """Return the requests a second that wrk gets from a service with nothing else going on."""
     words = ["wrk", "-t1", "-c8", "-d3s", f"http://127.0.0.1:{stage.gateway}{path}", "-H", f"Host: {host}"]
+    words += ["-H", "Connection: close"] if mode is Mode.NEW else []
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
     text = (await process.communicate())[0].decode()
     return float(re.findall(r"Requests/sec:\s*([\d.]+)", text)[0])
@@ -217,8 +224,8 @@ async def _hello(stage: Stage, report: Report) -> None:
     base = example("hello", stop=DRAIN)
     play = Deployments(stage, report, "hello", lambda n: changed(base, GREETING=f"Hello {n}"))
     await play.first()
-    await play.measure(Mode.KEEP_ALIVE, RATE, "/")
-    await play.measure(Mode.NEW, RATE, "/")
+    await play.measure(Mode.KEEP_ALIVE, "/")
+    await play.measure(Mode.NEW, "/")
     await play.in_flight()
     await play.independent("/", 8)
 
@@ -229,12 +236,8 @@ async def _datasette(stage: Stage, report: Report) -> None:
     versions = [replace(base, service=with_version(base.service, v)) for v in ("0.65.2", "0.65.5")]
     play = Deployments(stage, report, "datasette", lambda n: versions[n % 2])
     await play.first()
-    most = await capacity(stage, "datasette.localhost", path)
-    rate = affordable(most)
-    report.rows.append(Row("datasette: requests a second offered below", rate, "1/s", "higher", RATE))
-    report.notes.append(f"datasette: two instances answer {most:.0f} requests a second here, with nothing else going on")
-    await play.measure(Mode.KEEP_ALIVE, rate, path)
-    await play.measure(Mode.NEW, rate, path)
+    await play.measure(Mode.KEEP_ALIVE, path)
+    await play.measure(Mode.NEW, path)
 
 
 async def _run(report: Report) -> None:
