@@ -37,6 +37,9 @@ PROMISED = [
     "image scan",
     "image sbom",
     "azure smoke",
+    "image status",
+    "image patch",
+    "image packer",
 ]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bleen.interfaces.cli import image_build, image_care, image_patches
+from bleen.interfaces.cli import image_build, image_care, image_packer, image_patches
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -16,6 +16,7 @@ app = typer.Typer(
 image_build.register(app)
 image_care.register(app)
 image_patches.register(app)
+image_packer.register(app)
 
 
 @app.command("list", epilog=example("bleen image list"))
