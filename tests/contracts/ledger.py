@@ -14,6 +14,7 @@ from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.finding import Finding, Severity
 from bleen.domain.ledger import (
     KINDS,
+    BaseRenewed,
     Checked,
     Commanded,
     Decided,
@@ -25,6 +26,8 @@ from bleen.domain.ledger import (
     Measured,
     Query,
     ReleaseMade,
+    RenewalBegun,
+    RenewalStopped,
     RolloutStarted,
     Scaled,
     SessionClosed,
@@ -34,8 +37,10 @@ from bleen.domain.ledger import (
     TokenRevoked,
     kind_of,
 )
+from bleen.domain.patching import Fix
 from bleen.domain.policy import Gated, Waived, Waiver
 from bleen.domain.release import Release, Runtime, SecretRef, config_digest
+from bleen.domain.renewal import Renewal
 from bleen.domain.rollout import Observation, Promoted, ReleaseRef, RolledBack, Rollout
 from bleen.domain.service import BlueGreen
 from bleen.domain.signals import Golden
@@ -115,6 +120,9 @@ def assessment() -> Assessment:
     return Assessment(NOON, verdict, step=4, requests=120, compared=1080, rate=47.1, readings=(reading,), signals=(signals,))
 
 
+RENEWAL = Renewal("debian", f"sha256:{6:064x}", f"sha256:{7:064x}", (Fix("libssl3", "openssl", "3.0.1", "3.0.2", NOON),))
+
+
 def sample_events() -> tuple[Event, ...]:
     """One event of each kind."""
     route = Route("dev", "hello", ("hello.localhost",), Split.of(Colour.GREEN), blue=1, green=2)
@@ -149,6 +157,9 @@ def sample_events() -> tuple[Event, ...]:
         SessionOpened(Session("s1", "ada", "sha256:0", "sha256:1", NOON, NOON)),
         SessionClosed("s1"),
         GlassBroken("promote", "the shop is down"),
+        BaseRenewed(RENEWAL),
+        RenewalBegun(RENEWAL, release=3),
+        RenewalStopped(RENEWAL, release=3, why="its check failed"),
     )
 
 
