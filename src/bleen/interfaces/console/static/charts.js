@@ -76,10 +76,12 @@ function table(points, read) {
 function Chart({ name, what, read, unit, points }) {
   const place = useRef(null);
   const plot = useRef(null);
+  const latest = useRef(points);
+  latest.current = points;
   useEffect(() => {
     const draw = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(options(place.current, unit), table(points, read), place.current);
+      plot.current = new uPlot(options(place.current, unit), table(latest.current, read), place.current);
     };
     draw();
     const resize = new ResizeObserver(() => plot.current?.setSize({ width: place.current.clientWidth, height: 120 }));
