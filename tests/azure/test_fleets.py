@@ -149,6 +149,21 @@ async def test_a_retirement_that_was_cut_off_is_finished_by_asking_again(stage: 
     await until(port, ready(3))
 
 
+async def test_what_another_process_ended_is_not_started_again(stage: Stage) -> None:
+    """The one that had launched it forgets it, and asks for no machine."""
+    one = stage.controller()
+    await one.launch(order())
+    await until(one, ready(3))
+    await stage.controller().retire(BLUE, 1)
+
+    async def forgotten() -> bool:
+        return list(await one.observe()) == []
+
+    await eventually(forgotten, "it is no fleet any more")
+    await asyncio.sleep(0.3)
+    assert (stage.set().capacity, stage.set().starts) == (0, 3)
+
+
 async def test_polls_wait_as_long_as_azure_asks(stage: Stage) -> None:
     """Not even the first question about an operation comes sooner than Retry-After."""
     stage.cloud.operations.retry_after = 1

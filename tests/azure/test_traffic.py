@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bleen.domain.errors import NotConverged
 from bleen.domain.fleet import FleetOrder
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.azure.fleets import AzureFleets
@@ -39,9 +40,15 @@ class Region:
         return self.world.order(size, slot=place, release=release)
 
     async def route(self, blue_share: int, generation: int, *, blue: int | None = 1, green: int | None = 2) -> None:
+        """Shift, as a workflow does: where an Envoy is silent for a moment, it is asked for again."""
         split = Split.of(Colour.BLUE, blue_share)
         route = Route("dev", "hello", ("hello.localhost",), split, blue=blue, green=green)
-        await self.tier.gateway.set_route(route, generation)
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    return await self.tier.gateway.set_route(route, generation)
+                except NotConverged:
+                    continue
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[list[Outcome]]:

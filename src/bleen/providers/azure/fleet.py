@@ -89,6 +89,8 @@ class AzureFleet:
         self._retry_at = 0.0
         self._work: asyncio.Task[None] | None = None
         self._membership: Membership | None = None
+        self._told: Backend | None = None
+        """What the gateways were told last."""
 
     # What others see
 
@@ -191,10 +193,12 @@ class AzureFleet:
 
     def _touch(self) -> None:
         """Have the gateways told. Not before its machines were seen: an empty backend would end its traffic."""
+        backend = self.backend()
         if self._membership is None:
             self._membership = Membership(self._means.backends, self.backend)
-        else:
+        elif backend != self._told:
             self._membership.touch()
+        self._told = backend
 
     # What it does
 

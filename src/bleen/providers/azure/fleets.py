@@ -107,7 +107,7 @@ class AzureFleets:
         """See `bleen.ports.Fleets`. Asks Resource Manager only when it is time to (`Pace`)."""
         async with self._looking:
             await self._listen()
-            if self._pace.due() or any(fleet.pace.due() for fleet in self._fleets.values()):
+            if self._pace.due() or any(fleet.pace.due() for fleet in self._fleets.values() if not fleet.retiring):
                 await self._look()
         for fleet in self._fleets.values():
             fleet.tend()
@@ -133,11 +133,19 @@ class AzureFleets:
         sets = [seen for seen in await self._sets.list() if seen.order]
         before = set(self._fleets)
         await asyncio.gather(*(self._look_at(seen) for seen in sets))
+        for slot in before - {seen.slot for seen in sets}:
+            if slot in self._fleets:
+                self._fleets[slot].pace.looked(changed=False)
         self._pace.looked(changed=before != set(self._fleets))
 
     async def _look_at(self, seen: SetSeen) -> None:
         fleet = self._fleets.get(seen.slot)
-        if (fleet is None and seen.retiring) or (fleet is not None and (fleet.retiring or not fleet.pace.due())):
+        if fleet is not None and (fleet.retiring or not fleet.pace.due()):
+            return
+        if seen.retiring:
+            if fleet is not None:  # another process ended it: to keep it would be to start it again
+                del self._fleets[seen.slot]
+                await fleet.close()
             return
         order, machines = await self._sets.order(seen), await self._sets.machines(seen)
         if seen.slot in self._fleets and self._fleets[seen.slot] is not fleet:
