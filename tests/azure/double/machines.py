@@ -5,7 +5,7 @@ import base64
 import itertools
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -94,6 +94,8 @@ class RealMachines:
     def __init__(self, machine: LocalMachine, every: float = 0.05) -> None:
         self.reports: Reports | None = None
         """Set it before the first start."""
+        # Each is a region to the agent: without that in their names, the end of one would take the others along.
+        machine = replace(machine, several_regions=True)
         self._agent = Agent(machine, Nowhere(), PartRunner((), machine.home, machine.shelf, machine.backoff))
         self._every = every
         self._started: list[RealMachine] = []

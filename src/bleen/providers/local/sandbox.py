@@ -14,6 +14,8 @@ _ETC = (
     "nsswitch.conf", "gai.conf", "passwd", "group", "localtime", "timezone", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
     "alternatives", "mime.types", "services", "protocols", "fonts",
 )  # fmt: skip
+_LONGEST_NAME = 63
+"""Characters of a host name: RFC 1035, 2.3.4. Linux takes 64, and refuses to start what has a longer one."""
 _NAMESPACES = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _OWN = ("proc", "dev", "tmp", "run")
 """What every sandbox has of its own, whatever a base has there."""
@@ -61,7 +63,7 @@ def wrap(
     """
     status = ["--json-status-fd", str(status_fd)] if status_fd >= 0 else []
     return [
-        bwrap, *_NAMESPACES, "--hostname", hostname, "--die-with-parent", "--new-session", *status,
+        bwrap, *_NAMESPACES, "--hostname", hostname[:_LONGEST_NAME].rstrip("-"), "--die-with-parent", "--new-session", *status,
         "--proc", "/proc", *_proc(), "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run",
         *(_based(base) if base else _system()), *_resolver(), *_show(shown),
         "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--chdir", cwd, "--remount-ro", "/", "--", *command,
