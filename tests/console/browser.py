@@ -67,7 +67,7 @@ class Seat:
 
     def is_quiet(self) -> None:
         """No script failed, no policy was broken, and no other host was asked."""
-        assert (self.complaints, self.elsewhere) == ([], [])
+        assert (self.complaints, self.elsewhere) == ([], []), f"{self.complaints} {self.elsewhere}"
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
