@@ -3,13 +3,16 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bleen.app.platform import LocalPlatform
 from bleen.domain.command import Advance
+from bleen.domain.errors import StartFailed
 from bleen.domain.rollout import Promoted, RolledBack
 from bleen.domain.traffic import Colour
-from tests.azure.estate import AzureStage, azure_stage
+from tests.azure.estate import AzureStage, azure_stage, settings_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 CHECKED = {"checks": {"before": [{"type": "http", "path": "/checked"}]}}
@@ -26,6 +29,15 @@ def test_a_controller_of_azure_runs_no_gateway_here(stage: AzureStage) -> None:
     """Its parts are ledger, engine and itself; where services answer is Application Gateway's business."""
     assert {part.name for part in stage.client.platform().parts} == {"postgres", "engine", "controller"}
     assert stage.client.platform().gateway_port == 443
+
+
+def test_a_second_controller_of_the_site_refuses_and_says_who_has_it(stage: AzureStage, tmp_path: Path) -> None:
+    """Another home, the same site: `bleen up` fails with the host and the process that has it, which goes on."""
+    described = Path(stage.platform.settings.azure_site)
+    second = LocalPlatform(settings_of(tmp_path / "second", described))
+    with pytest.raises(StartFailed, match=f"another controller has this site.*pid {stage.pid('controller')}"):
+        second.up()
+    assert stage.client.platform().parts
 
 
 def test_blue_green_is_promoted_after_its_check(stage: AzureStage) -> None:

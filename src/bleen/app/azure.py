@@ -1,8 +1,13 @@
 """Azure, composed: the only module of this package that names its provider. Its SDK is imported only here, and late."""
 
 import asyncio
+import fcntl
+import os
+import socket
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +15,7 @@ import msgspec
 
 from bleen.app.provided import Provided
 from bleen.domain.codec import decode
-from bleen.domain.errors import InvalidInput, NotFound, Unreachable
+from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
 from bleen.domain.listing import service_key
 from bleen.interfaces.platform import AzureReport, Finding
 from bleen.providers.local.images.keys import Keys
@@ -21,6 +26,7 @@ from bleen.settings import Settings
 if TYPE_CHECKING:
     from bleen.ports import Gateway
     from bleen.providers.azure.connection import Azure
+    from bleen.providers.azure.lease import Holder, Lease
     from bleen.providers.azure.site import Site
     from bleen.providers.azure.smoke import Checked
 
@@ -50,12 +56,55 @@ async def provided_by_azure(settings: Settings, images: LocalImages) -> AsyncIte
     _check_installed()
     from bleen.providers.azure.connection import connected
 
-    async with connected(site) as azure:
-        found, close = _ports(settings, azure, images)
+    async with connected(site) as azure, _alone(settings, azure) as lease:
+        found, close = _ports(settings, azure, images, lease)
         try:
             yield found
         finally:
             await close()
+
+
+@asynccontextmanager
+async def _alone(settings: Settings, azure: "Azure") -> "AsyncIterator[Lease]":
+    """Be the only controller of a site; AlreadyRunning, at once or as soon as another one has it."""
+    from bleen.providers.azure.lease import Lease
+
+    id, descriptor = _own_id(settings.path / "azure")
+    lease = Lease(azure.container, id, _holder(settings))
+    try:
+        await lease.take()
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(lease.keep())
+            yield lease
+            keeping.cancel()
+    except* BleenError as lost:
+        raise lost.exceptions[0] from None
+    finally:
+        await lease.give()
+        os.close(descriptor)
+
+
+def _holder(settings: Settings) -> "Holder":
+    from bleen.providers.azure.lease import Holder
+
+    return Holder(socket.gethostname(), os.getpid(), settings.home, datetime.now(UTC).replace(microsecond=0))
+
+
+def _own_id(folder: Path) -> tuple[str, int]:
+    """Return the id of this home's lease, and what holds the home: one that is started anew has the same, two at once not."""
+    from bleen.providers.local.store import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / "controller.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise AlreadyRunning(f"a controller of {folder.parent} runs already", next="bleen status; bleen down ends it") from None
+    path = folder / "lease"
+    if not path.exists():
+        write_atomically(path, str(uuid.uuid4()).encode())
+    return path.read_text().strip(), descriptor
 
 
 def site_of(settings: Settings) -> "Site":
@@ -71,7 +120,9 @@ def site_of(settings: Settings) -> "Site":
     return site
 
 
-def _ports(settings: Settings, azure: "Azure", images: LocalImages) -> tuple[Provided, Callable[[], Awaitable[None]]]:
+def _ports(
+    settings: Settings, azure: "Azure", images: LocalImages, lease: "Lease"
+) -> tuple[Provided, Callable[[], Awaitable[None]]]:
     from bleen.providers.azure.fleet import Timing
     from bleen.providers.azure.fleets import AzureFleets
     from bleen.providers.azure.gallery import Gallery
@@ -79,9 +130,9 @@ def _ports(settings: Settings, azure: "Azure", images: LocalImages) -> tuple[Pro
     from bleen.providers.azure.metrics import AzureMetrics
     from bleen.providers.azure.sets import ScaleSets
 
-    tier = Tier(azure.blobs, ScaleSets(azure).members)
+    tier = Tier(azure.blobs, ScaleSets(azure).members, lease=lease.id)
     timing = Timing(first=settings.azure_look.total_seconds())
-    fleets = AzureFleets(azure, Gallery(azure, Keys(settings.path / "keys")), AzureBackends(tier), timing)
+    fleets = AzureFleets(azure, Gallery(azure, Keys(settings.path / "keys")), AzureBackends(tier), timing, lease.check)
     gateway = AzureGateway(tier)
     found = Provided(
         fleets=fleets,

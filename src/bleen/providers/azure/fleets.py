@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from msgspec import structs
 
@@ -26,11 +26,20 @@ _FOLLOW_SECONDS = 1.0
 class AzureFleets:
     """The fleets of one site. Nothing is kept here that Azure does not have: another process goes on where this one ends."""
 
-    def __init__(self, azure: Azure, gallery: Gallery, backends: Backends, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        azure: Azure,
+        gallery: Gallery,
+        backends: Backends,
+        timing: Timing | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``check`` raises where this process may change nothing: `bleen.providers.azure.lease.Lease.check`."""
         timing = timing or Timing()
         notes = azure.container(Container.OPERATIONS)
         self._sets = ScaleSets(azure)
-        self._means = Means(self._sets, Operations(azure, notes, timing.first / 10, timing.first * 3), backends, timing)
+        operations = Operations(azure, notes, timing.first / 10, timing.first * 3, check)
+        self._means = Means(self._sets, operations, backends, timing)
         self._gallery = gallery
         self._reports = Reports(azure.container(Container.MACHINES))
         self._pace = Pace(timing.first, timing.longest)
