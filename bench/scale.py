@@ -30,6 +30,7 @@ from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, Runtime, config_digest
 from bleen.domain.rollout import Promoted, ReleaseRef, Rollout
 from bleen.domain.service import BlueGreen, Service
+from bleen.ports import Ledger
 from bleen.providers import engine as embedded
 from bleen.providers.engine import Engine
 from bleen.providers.memory.bases import MemoryBases
@@ -201,18 +202,18 @@ async def _check_estate(estate: Estate, newer: dict[str, int]) -> None:
 
 
 @asynccontextmanager
-async def _engine(folder: Path) -> AsyncIterator[tuple[Client, int]]:
+async def engine(folder: Path) -> AsyncIterator[tuple[Client, int]]:
     """Yield a client of an embedded engine, and the engine's pid."""
-    engine = Engine(folder=str(folder / "engine"), port=free_port(), http_port=free_port())
-    environ = {**os.environ, **embedded.environment(engine)}
+    ordered = Engine(folder=str(folder / "engine"), port=free_port(), http_port=free_port())
+    environ = {**os.environ, **embedded.environment(ordered)}
     with (folder / "log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(*embedded.command(engine), stdout=log, stderr=log, env=environ)
+        process = await asyncio.create_subprocess_exec(*embedded.command(ordered), stdout=log, stderr=log, env=environ)
     try:
         deadline = time.monotonic() + 30
-        while not await embedded.ready(engine):
+        while not await embedded.ready(ordered):
             assert time.monotonic() < deadline and process.returncode is None, (folder / "log").read_text()
             await asyncio.sleep(0.05)
-        client = await connect(EngineAccess(address=engine.address))
+        client = await connect(EngineAccess(address=ordered.address))
         await keep_history(client)
         yield client, process.pid
     finally:
@@ -224,7 +225,7 @@ async def engined(report: Report) -> None:
     """The same through workflows: every decision survives the death of the controller."""
     estate = Estate()
     with TemporaryDirectory(prefix="bleen-bench-") as folder:
-        async with _engine(Path(folder)) as (client, pid), make_worker(client, estate.world):
+        async with engine(Path(folder)) as (client, pid), make_worker(client, estate.world):
             control = Control(client)
             before = _rss(os.getpid()), _rss(pid)
             for start in range(0, SERVICES, AT_ONCE):
@@ -250,14 +251,18 @@ async def engined(report: Report) -> None:
 
 
 async def _deploy(estate: Estate, control: Control, services: Sequence[str], version: str) -> int:
-    """Deploy to all of them at once; return how many were promoted, once all have finished."""
-    after = len(await estate.ledger.read(Query(limit=10**9)))
-    results = await asyncio.gather(*(control.deploy(_request(name, version)) for name in services))
+    return await deployed(estate.ledger, control, [_request(name, version) for name in services])
+
+
+async def deployed(ledger: Ledger, control: Control, requests: Sequence[DeployRequest], patience: float = _PATIENCE) -> int:
+    """Deploy all of them at once; return how many were promoted, once all have finished."""
+    after = len(await ledger.read(Query(limit=10**9)))
+    results = await asyncio.gather(*(control.deploy(request) for request in requests))
     waiting = {r.rollout for r in results if isinstance(r, Started)}
-    assert len(waiting) == len(services), results
-    deadline = time.monotonic() + _PATIENCE
+    assert len(waiting) == len(requests), results
+    deadline = time.monotonic() + patience
     while True:
-        entries = await estate.ledger.read(Query(after=after, kinds=("settled", "finished"), limit=10**9))
+        entries = await ledger.read(Query(after=after, kinds=("settled", "finished"), limit=10**9))
         if waiting <= {e.rollout for e in entries if isinstance(e.event, Finished)}:
             break
         assert time.monotonic() < deadline, f"{len(waiting)} rollouts, {len(entries)} entries"

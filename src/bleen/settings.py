@@ -89,6 +89,8 @@ class Settings(Value, frozen=True):
     """Where fleets run: one of `PROVIDERS`."""
     azure_site: str = ""
     """The file that describes one region in Azure; empty: none."""
+    azure_bake: tuple[str, ...] = ()
+    """The command that makes a version of the gallery of an image; empty: a pipeline does."""
     azure_look: Duration = Duration.parse("10s")
     """The least time between two looks of Resource Manager at what changes."""
     osv_url: str = ""
@@ -138,6 +140,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         gateway_address=environ.get("BLEEN_GATEWAY_ADDRESS", "127.0.0.1"),
         provider=_provider(environ),
         azure_site=environ.get("BLEEN_AZURE_SITE", ""),
+        azure_bake=_command(environ, "BLEEN_AZURE_BAKE"),
         azure_look=_duration(environ, "BLEEN_AZURE_LOOK", Duration.parse("10s")),
         osv_url=environ.get("BLEEN_OSV_URL", ""),
         patches=_timetable(environ),

@@ -3,18 +3,17 @@
 What it speaks to is the double, whose machines are real processes, and a tier of real Envoys with their agents.
 """
 
-import asyncio
 import json
 import ssl
-import threading
-from collections.abc import Coroutine, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -24,7 +23,6 @@ from msgspec import structs
 
 from bleen.app.platform import LocalPlatform
 from bleen.domain.codec import encode
-from bleen.domain.image import Digest, Directory
 from bleen.interfaces.client import Client
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.reports import Reports
@@ -34,31 +32,15 @@ from bleen.providers.local.machine import Machine
 from bleen.providers.local.sandbox import probe_isolation
 from bleen.providers.local.secrets import FolderSecrets
 from bleen.settings import Settings, read_settings
+from tests.azure.aside import Aside
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.machines import RealMachines
 from tests.azure.tier import TierRun
-from tests.azure.world import Publisher, azure, keys_of, site
-from tests.journeys.stage import APP, Play, Stage
+from tests.azure.world import azure, site
+from tests.journeys.stage import Play, Stage
 from tests.providers.local.world import BACKOFF
 
-T = TypeVar("T")
 PLACES = ("blue", "green", "blue-baseline", "green-baseline")
-
-
-class Aside:
-    """An event loop in a thread: journeys are told without one."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
-
-    def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
 
 
 @dataclass
@@ -97,16 +79,15 @@ class AzureStage(Stage):
 
     estate: Estate
     aside: Aside
-    image: Digest
 
     @property
     def gateway_port(self) -> int:
         return self.estate.tier.members[0].envoy.place.port
 
     def given(self, name: str, **strategy: object) -> Play:
-        """As `terraform apply` and the image pipeline leave it: four empty scale sets, one version in the gallery."""
+        """As `terraform apply` leaves it: four empty scale sets, and a definition without a version in the gallery."""
         self.estate.cloud.compute.make(name, "bleen-dev-weu", *PLACES)
-        Publisher(self.estate.cloud, keys_of(self.home)).publish(self.image, name)
+        self.estate.cloud.gallery.define(name)
         return super().given(name, **strategy)
 
 
@@ -117,7 +98,7 @@ def write_site(estate: Estate, path: Path) -> None:
     path.write_bytes(encode(told))
 
 
-def settings_of(home: Path, described: Path) -> Settings:
+def settings_of(home: Path, described: Path, bake: str = "") -> Settings:
     return read_settings(
         {
             "BLEEN_HOME": str(home),
@@ -125,6 +106,7 @@ def settings_of(home: Path, described: Path) -> Settings:
             "BLEEN_PROVIDER": "azure",
             "BLEEN_AZURE_SITE": str(described),
             "BLEEN_AZURE_LOOK": "500ms",
+            "BLEEN_AZURE_BAKE": bake,
         }
     )
 
@@ -150,8 +132,9 @@ def azure_stage(folder: Path) -> Iterator[AzureStage]:
         estate = aside.run(open_estate(home, folder / "machines", Path(short), tls))
         try:
             write_site(estate, folder / "site.json")
+            bake = f"{sys.executable} -m tests.azure.baking {estate.cloud.url}"
             with signed_in(estate, certificate):
-                yield from _opened(LocalPlatform(settings_of(home, folder / "site.json")), estate, aside)
+                yield from _opened(LocalPlatform(settings_of(home, folder / "site.json", bake)), estate, aside)
         finally:
             aside.run(estate.close())
             aside.close()
@@ -160,9 +143,7 @@ def azure_stage(folder: Path) -> Iterator[AzureStage]:
 def _opened(platform: LocalPlatform, estate: Estate, aside: Aside) -> Iterator[AzureStage]:
     with Client(platform.up()) as client:
         try:
-            home = platform.settings.path
-            image = aside.run(LocalImages(home).build("app", Directory(path="app"), APP.parent))
-            yield AzureStage(platform, client, estate, aside, image.digest)
+            yield AzureStage(platform, client, estate, aside)
         finally:
             platform.down()
 

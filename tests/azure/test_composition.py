@@ -11,6 +11,7 @@ from bleen.app.azure import Doors, site_of
 from bleen.app.parts import parts_of
 from bleen.domain.codec import encode
 from bleen.domain.errors import InvalidInput, Unreachable
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.traffic import Backend, Colour, Endpoint, Route, Split
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.settings import Settings, read_settings
@@ -48,6 +49,16 @@ def test_a_site_of_another_place_is_refused(tmp_path: Path, environ: dict[str, s
         site_of(azure_settings(tmp_path, **environ))
     assert caught.value.where.endswith("site.json")
     assert site_of(azure_settings(tmp_path)).environment == "dev"
+
+
+def test_a_site_behind_a_gateway_that_nothing_drives_is_refused(tmp_path: Path) -> None:
+    """Before anything runs, and with the file that says so."""
+    chosen = azure_settings(tmp_path)
+    described = Path(chosen.azure_site)
+    described.write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=GatewayMode.FLIP)))
+    with pytest.raises(InvalidInput, match="does not deploy behind appgw-flip") as caught:
+        site_of(chosen)
+    assert caught.value.where == str(described)
 
 
 def test_no_gateway_runs_beside_a_controller_of_azure(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bleen.providers.azure.sets import ScaleSets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.compute import ScaleSet
-from tests.azure.double.faults import THROTTLED, Lost
+from tests.azure.double.faults import THROTTLED, Lost, Refused
 from tests.azure.double.machines import LightMachines
 from tests.azure.world import TIMING, Publisher, azure, fleets, keys_of
 from tests.providers.local.world import until as eventually
@@ -330,6 +330,27 @@ async def test_waiting_costs_almost_nothing(stage: Stage) -> None:
             await asyncio.sleep(0.01)
         counted.append(stage.cloud.arm_calls - before)
     assert counted[1] <= 8, counted
+
+
+async def test_all_who_watch_share_one_reading_of_the_reports(stage: Stage) -> None:
+    """A listing of some hundred machines costs a third of a second of the controller: twenty rollouts would do nothing else."""
+    port = stage.controller(structs.replace(TIMING, first=600.0, longest=600.0, listen=600.0))
+    await port.observe()
+    before = stage.cloud.storage.calls
+    await asyncio.gather(*(port.observe("hello") for _ in range(20)))
+    assert stage.cloud.storage.calls == before
+
+
+async def test_a_look_that_takes_longer_than_who_asks_can_wait_is_not_begun_anew(stage: Stage) -> None:
+    """Azure asks to wait a second; whoever asks gives up sooner, twice, and the third finds the same look ended."""
+    port = stage.controller(structs.replace(TIMING, first=600.0, longest=600.0))
+    stage.cloud.faults.add("GET", "virtualMachineScaleSets$", Refused(429, "TooManyRequests", retry_after=1))
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await port.observe()
+    await port.observe()
+    assert stage.cloud.calls["GET sets"] == 2
 
 
 async def test_many_fleets_at_once_with_failing_calls_end_right(cloud: Cloud, tmp_path: Path) -> None:

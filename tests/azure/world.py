@@ -24,7 +24,7 @@ from bleen.providers.local.images.keys import Keys
 from tests.azure.double.cloud import GROUP, SUBSCRIPTION, Cloud
 from tests.azure.double.storage import Blob
 
-TIMING = Timing(first=0.05, longest=0.4, retry=0.1, silent=30.0, drain=0.02)
+TIMING = Timing(first=0.05, longest=0.4, retry=0.1, silent=30.0, drain=0.02, listen=0.02)
 KEY = AzureNamedKeyCredential("account", base64.b64encode(b"a key of nobody").decode())
 
 
@@ -61,7 +61,7 @@ def site(cloud: Cloud) -> Site:
 
 def azure(cloud: Cloud) -> Azure:
     """Return real clients of the double."""
-    policy = SansIOHTTPPolicy()
+    policy: SansIOHTTPPolicy[Any, Any] = SansIOHTTPPolicy()
     return Azure(site(cloud), Credential(), storage=KEY, authentication_policy=policy)
 
 
@@ -79,7 +79,8 @@ class Publisher:
         envelope = seal(payload, *self._keys.sign(to_sign(PAYLOAD_TYPE, payload)))
         self._cloud.storage.blobs[f"{Container.IMAGES}/{bare(digest)}.json"] = Blob(envelope)
         for name in names:
-            self._cloud.gallery.add(name, version, **({"digest": digest, "signature": digest_of(envelope)} | tags))
+            told: dict[str, Any] = {"digest": digest, "signature": digest_of(envelope), **tags}
+            self._cloud.gallery.add(name, version, **told)
 
 
 def fleets(cloud: Cloud, there: Azure, backends: Backends, keys: Keys, timing: Timing = TIMING) -> AzureFleets:

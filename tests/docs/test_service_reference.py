@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from bleen.domain.base import Recipe
+from bleen.domain.fidelity import Estate
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import parse_document
 from bleen.interfaces.repository.reference import (
+    AZURE_EXAMPLE,
     EXAMPLE,
     IMAGE_EXAMPLE,
     POLICY_EXAMPLE,
+    azure_reference,
     image_reference,
     policy_reference,
     service_reference,
@@ -21,6 +24,7 @@ from bleen.interfaces.repository.shape import mismatches
 
 PAGE = Path(__file__).parents[2] / "docs/reference/service-file.md"
 IMAGE_PAGE = PAGE.with_name("image-file.md")
+AZURE_PAGE = PAGE.with_name("azure-file.md")
 POLICY_PAGE = PAGE.with_name("policy-file.md")
 
 
@@ -29,9 +33,10 @@ def test_the_page_is_what_the_types_say() -> None:
     assert PAGE.read_text("utf-8") == service_reference()
     assert IMAGE_PAGE.read_text("utf-8") == image_reference()
     assert POLICY_PAGE.read_text("utf-8") == policy_reference()
+    assert AZURE_PAGE.read_text("utf-8") == azure_reference()
 
 
-@pytest.mark.parametrize(("top", "path"), [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE)])
+@pytest.mark.parametrize(("top", "path"), [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE), (Estate, AZURE_PAGE)])
 def test_the_page_names_every_key_of_every_struct(top: type, path: Path) -> None:
     """No key can be added without its row."""
     page = path.read_text("utf-8")
@@ -59,6 +64,12 @@ def test_the_policy_on_the_page_is_a_good_one() -> None:
     """It stands there word for word."""
     assert not mismatches(parse_document(POLICY_EXAMPLE.encode(), "example"), Policy)
     assert POLICY_EXAMPLE in POLICY_PAGE.read_text("utf-8")
+
+
+def test_the_gateways_on_the_page_are_good_ones() -> None:
+    """They stand there word for word."""
+    assert not mismatches(parse_document(AZURE_EXAMPLE.encode(), "example"), Estate)
+    assert AZURE_EXAMPLE in AZURE_PAGE.read_text("utf-8")
 
 
 def test_a_line_is_enough_for_a_canary() -> None:

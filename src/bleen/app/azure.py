@@ -16,6 +16,7 @@ import msgspec
 from bleen.app.provided import Provided
 from bleen.domain.codec import decode
 from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.listing import service_key
 from bleen.interfaces.platform import AzureReport, Finding
 from bleen.providers.local.images.keys import Keys
@@ -117,6 +118,13 @@ def site_of(settings: Settings) -> "Site":
             next=f"set BLEEN_ENVIRONMENT={site.environment} and BLEEN_REGIONS={site.region}, or name another site",
             where=settings.azure_site,
         )
+    if site.gateway_mode is not GatewayMode.ENVOY:
+        raise InvalidInput(
+            f"Bleen does not deploy behind {site.gateway_mode} yet",
+            why="it knows what such a gateway cannot do (bleen validate), and has nothing that drives one",
+            next='set gateway_mode = "envoy" in Terraform, and write the site anew',
+            where=settings.azure_site,
+        )
     return site
 
 
@@ -127,17 +135,20 @@ def _ports(
     from bleen.providers.azure.fleets import AzureFleets
     from bleen.providers.azure.gallery import Gallery
     from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Tier
+    from bleen.providers.azure.images import CommandBake, GalleryImages, nobody
     from bleen.providers.azure.metrics import AzureMetrics
     from bleen.providers.azure.sets import ScaleSets
 
+    gallery = Gallery(azure, Keys(settings.path / "keys"))
+    bake = CommandBake(settings.azure_bake) if settings.azure_bake else nobody
     tier = Tier(azure.blobs, ScaleSets(azure).members, lease=lease.id)
     timing = Timing(first=settings.azure_look.total_seconds())
-    fleets = AzureFleets(azure, Gallery(azure, Keys(settings.path / "keys")), AzureBackends(tier), timing, lease.check)
+    fleets = AzureFleets(azure, gallery, AzureBackends(tier), timing, lease.check)
     gateway = AzureGateway(tier)
     found = Provided(
         fleets=fleets,
         gateway=gateway,
-        images=images,
+        images=GalleryImages(azure, gallery, images, bake),
         golden=AzureMetrics(tier),
         signals=AzureMetrics(tier),
         door_of=Doors(azure.site, gateway).door_of,
@@ -177,6 +188,9 @@ def _check_installed() -> None:
 def look(path: Path) -> AzureReport:
     """Return what a site looks like from here. Nothing is changed."""
     site = read_site(path)
+    if not site.account:
+        why = f"its gateway is {site.gateway_mode}, and Bleen keeps what it needs in the storage account of an Envoy tier"
+        raise InvalidInput("this site has no storage account", why=why, where=str(path))
     try:
         from bleen.providers.azure.smoke import NOT_VERIFIED
     except ImportError as error:

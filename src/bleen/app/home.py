@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shlex
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,6 +121,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "BLEEN_SERVICE_PORTS": str(ports.services),
         "BLEEN_PROVIDER": settings.provider,
         "BLEEN_AZURE_SITE": settings.azure_site,
+        "BLEEN_AZURE_BAKE": shlex.join(settings.azure_bake),
         "BLEEN_AZURE_LOOK": str(settings.azure_look),
     }
 

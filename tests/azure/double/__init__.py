@@ -2,9 +2,11 @@
 
     cloud.py       the server: who asked what, which fault strikes, who answers
     faults.py      the script of faults
+    bodies.py      every body against Microsoft's own types
     operations.py  long-running operations
     compute.py     scale sets (Flexible) and their machines       gallery.py  versions of images
     network.py     pools of load balancers                        storage.py  blobs with etags
+    envoys.py      a tier of which there is only what its agents report
     machines.py    what runs on a machine: real processes of the local provider, or only a clock
 
 Written from Microsoft's documents and its SDK: where it is wrong about Azure, so are the tests.

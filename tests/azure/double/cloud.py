@@ -33,7 +33,7 @@ class Cloud:
         self.operations = Operations()
         self.storage = Storage()
         self.network = Network(self.operations)
-        self.gallery = Gallery()
+        self.gallery = Gallery(self.operations)
         self.machines = machines or LightMachines(self.storage)
         self.compute = Compute(self.faults, self.operations, self.machines, self.network)
         self.calls: Counter[str] = Counter()

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
+from azure.mgmt.compute.models import VirtualMachineScaleSetUpdate, VirtualMachineScaleSetVMInstanceRequiredIDs
 
 from bleen.domain.codec import decode
 from bleen.domain.fleet import FleetOrder
+from tests.azure.double.bodies import check
 from tests.azure.double.faults import Faults, Refused
 from tests.azure.double.gallery import PROVIDER
 from tests.azure.double.machines import Machine, Machines
@@ -100,8 +102,10 @@ class Compute:
             return web.json_response(self._seen(scale_set, user_data=request.query.get("$expand") == "userData"))
         body = await request.json()
         if (request.method, verb) == ("PATCH", ""):
+            check(body, VirtualMachineScaleSetUpdate)
             return self._patch(scale_set, body, request)
         if (request.method, verb) == ("POST", "delete"):
+            check(body, VirtualMachineScaleSetVMInstanceRequiredIDs)
             return self._delete(scale_set, body["instanceIds"], request)
         raise Refused(405, "MethodNotAllowed")
 

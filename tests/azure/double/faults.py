@@ -67,5 +67,6 @@ class Faults:
             if fault.strikes(method, path):
                 return fault.error
         if path.startswith("/subscriptions/") and self.chance.random() < self.share:
-            return self.chance.choice([THROTTLED, AWAY, Lost()])
+            kinds: list[Refused | Lost] = [THROTTLED, AWAY, Lost()]
+            return self.chance.choice(kinds)
         return None

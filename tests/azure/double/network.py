@@ -5,7 +5,9 @@ import uuid
 from typing import Any
 
 from aiohttp import web
+from azure.mgmt.network.models import BackendAddressPool
 
+from tests.azure.double.bodies import check
 from tests.azure.double.faults import Refused
 from tests.azure.double.operations import Operations
 
@@ -33,6 +35,7 @@ class Network:
             if request.headers.get("If-Match", etag) != etag:
                 raise Refused(412, "PreconditionFailed")
             body = await request.json()
+            check(body, BackendAddressPool)
             for address in body["properties"].get("loadBalancerBackendAddresses", []):
                 if address["name"] in there:
                     there[address["name"]] = address["properties"].get("adminState", "None")

@@ -14,6 +14,7 @@ from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Npm, Pypi, Source
 from bleen.domain.release import Runtime
 from bleen.domain.service import Service
+from bleen.interfaces.repository.azure import AZURE, beyond_gateways, examine_azure
 from bleen.interfaces.repository.document import Document, plain_value, read_document
 from bleen.interfaces.repository.policy import POLICY, examine_policy
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, errors, in_order
@@ -135,6 +136,8 @@ def validate_path(path: Path) -> list[Problem]:
         return in_order(examine_recipe(file)[1])
     if file.match(str(POLICY)) and file.is_file():
         return in_order(examine_policy(file)[1])
+    if file.match(str(AZURE)) and file.is_file():
+        return in_order(examine_azure(file)[1])
     if file.exists():
         root = _root_of(file)
         mine = _examine(file)[1] if file not in services(root) else []
@@ -155,6 +158,7 @@ def _examine(file: Path) -> tuple[LoadedService | None, list[Problem]]:
     problems += contradictions(document, service)
     problems += _other_name(document, service, file)
     problems += broken_references(document, service, file.parent, _root_of(file))
+    problems += beyond_gateways(document, service, _root_of(file))
     base, wrong = _base(document, service, _root_of(file))
     problems += wrong
     return LoadedService(service, file.parent, file, tuple(problems), base), in_order(problems)
@@ -185,7 +189,7 @@ def _examine_all(root: Path) -> list[Problem]:
         found += examine_recipe(path)[1]
     if (root / POLICY).exists():
         found += examine_policy(root / POLICY)[1]
-    return [*found, *_shared_hosts(loaded)]
+    return [*found, *examine_azure(root / AZURE)[1], *_shared_hosts(loaded)]
 
 
 def _shared_hosts(loaded: list[LoadedService]) -> Iterator[Problem]:

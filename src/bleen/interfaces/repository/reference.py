@@ -13,6 +13,7 @@ from msgspec import inspect as types
 
 from bleen.domain.base import Recipe
 from bleen.domain.duration import Duration
+from bleen.domain.fidelity import Estate
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.bounds import span
@@ -120,6 +121,32 @@ like.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+AZURE_EXAMPLE = """\
+gateways:
+  dev: appgw-flip
+  production: envoy
+"""
+
+_AZURE_INTRODUCTION = f"""\
+# The file of Azure's gateways
+
+`infrastructure/azure.yaml` says which gateways the environments have in Azure, as `gateway_mode` of their Terraform does.
+Without it, and for an environment that is not named, that is `envoy`, which can do all that a service file may ask for. This is
+a whole one:
+
+```yaml
+{AZURE_EXAMPLE}```
+
+`bleen validate` names with its line whatever a service asks for and one of these gateways cannot do. `bleen schema azure`
+prints the JSON Schema.
+
+- `appgw-flip` sends all of a service to one colour: no weight but 100 %, no measurement, no cohort, no copies, no affinity.
+- `appgw-mixed` has instances of both colours in one pool: a weight is a share of instances, and a check before the switch has
+  nobody to ask; else as `appgw-flip`.
+- Nothing of Bleen drives these two yet: a controller refuses a site that has one.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 _TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
 
 
@@ -138,11 +165,17 @@ def policy_reference() -> str:
     return "\n".join([_POLICY_INTRODUCTION, *(_section(kind, Policy) for kind in structs_of(Policy))])
 
 
+def azure_reference() -> str:
+    """Return the reference page of the file of Azure's gateways."""
+    return "\n".join([_AZURE_INTRODUCTION, *(_section(kind, Estate) for kind in structs_of(Estate))])
+
+
 def write(folder: Path) -> None:
     """Write the pages into ``folder``."""
     (folder / "service-file.md").write_text(service_reference(), encoding="utf-8")
     (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
     (folder / "policy-file.md").write_text(policy_reference(), encoding="utf-8")
+    (folder / "azure-file.md").write_text(azure_reference(), encoding="utf-8")
 
 
 def _section(kind: types.StructType, top: type) -> str:

@@ -22,7 +22,7 @@ def init(folder: Path, azure: bool = False) -> list[Path]:
     """
     wanted = {folder / name: text for name, text in _template(files("bleen.interfaces.repository") / "template")}
     if azure:
-        wanted |= {folder / name: text for name, text in _template(infrastructure_folder(), "infrastructure/")}
+        wanted |= {folder / _place(name): text for name, text in _template(infrastructure_folder(), "infrastructure/")}
     _refuse_existing(folder, list(wanted))
     written: list[Path] = []
     try:
@@ -37,6 +37,11 @@ def init(folder: Path, azure: bool = False) -> list[Path]:
             f"{folder} cannot be written", why=error.strerror or str(error), next="bleen init DIR writes elsewhere"
         ) from error
     return written
+
+
+def _place(name: str) -> str:
+    """Return where a file of the infrastructure goes: GitLab reads its pipeline at the root."""
+    return ".gitlab-ci.yml" if name == "infrastructure/pipelines/gitlab-ci.yml" else name
 
 
 def _template(folder: Traversable, below: str = "") -> Iterator[tuple[str, bytes]]:

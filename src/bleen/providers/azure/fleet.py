@@ -33,6 +33,8 @@ class Timing(Value, frozen=True):
     """Between two looks at what does not."""
     retry: float = 30.0
     """Before machines are asked for again that Azure could not make; twice as long each time, up to ``longest``."""
+    listen: float = 0.5
+    """Between two readings of what machines report; more where one takes long."""
     silent: float = 60.0
     """After which a machine that has not reported counts as sick."""
     drain: float = 0.5

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -21,6 +22,9 @@ from bleen.providers.azure.sets import Change, ScaleSets, SetSeen
 from bleen.providers.azure.site import Container
 
 _FOLLOW_SECONDS = 1.0
+_LISTENING = 5.0
+"""What machines report is read again no sooner than after so many times as long as reading it took: a listing of some hundred
+blobs costs a third of a second of this process's time, and a rollout asks many times a second."""
 
 
 class AzureFleets:
@@ -48,6 +52,8 @@ class AzureFleets:
         self._ends: dict[Slot, asyncio.Task[None]] = {}
         self._look_under_way: asyncio.Task[None] | None = None
         self._heard: dict[str, dict[str, Report]] | None = None
+        self._listen_at = 0.0
+        self._listen_every = timing.listen
 
     async def launch(self, order: FleetOrder) -> None:
         """See `bleen.ports.Fleets`."""
@@ -134,7 +140,11 @@ class AzureFleets:
         await asyncio.shield(self._look_under_way)
 
     async def _look_where_due(self) -> None:
-        await self._listen()
+        if time.monotonic() >= self._listen_at:
+            began = time.monotonic()
+            await self._listen()
+            ended = time.monotonic()
+            self._listen_at = ended + max(self._listen_every, _LISTENING * (ended - began))
         if self._pace.due() or any(fleet.pace.due() for fleet in self._fleets.values() if not fleet.retiring):
             await self._look()
 

@@ -1,9 +1,9 @@
 """Versions of images in a gallery: found by the digest in their tags, believed by their signed provenance (law 6)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.mgmt.compute.models import GalleryImageVersion
+from azure.mgmt.compute.models import GalleryImageVersion, GalleryImageVersionUpdate
 
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import NotFound, Transient
@@ -29,7 +29,7 @@ class Gallery:
 
         Transient while it is still on its way to the region.
         """
-        version = await self._find(image, digest)
+        version = await self.find(image, digest)
         await self.verify(version, digest)
         await self._check_replicated(image, version.name or "")
         return version.id or ""
@@ -52,7 +52,41 @@ class Gallery:
             async for version in versions.list_by_gallery_image(site.gallery_group, site.gallery, image):
                 yield version
 
-    async def _find(self, image: str, digest: Digest) -> GalleryImageVersion:
+    async def images(self) -> Sequence[str]:
+        """Return the names of the definitions."""
+        site = self._azure.site
+        with speaking("read the gallery"):
+            found = self._azure.compute.gallery_images.list_by_gallery(site.gallery_group, site.gallery)
+            return [each.name or "" async for each in found]
+
+    async def version(self, image: str, name: str) -> GalleryImageVersion | None:
+        """Return the version of that name; None where there is none."""
+        site, versions = self._azure.site, self._azure.compute.gallery_image_versions
+        with speaking(f"read version {name} of {image}"):
+            try:
+                return await versions.get(site.gallery_group, site.gallery, image, name)
+            except ResourceNotFoundError:
+                return None
+
+    async def tag(self, version: GalleryImageVersion, image: str, tags: Mapping[str, str]) -> None:
+        """Give a version these tags beside those that it has, and return when it has them."""
+        site, versions = self._azure.site, self._azure.compute.gallery_image_versions
+        body = GalleryImageVersionUpdate(tags={**(version.tags or {}), **tags})
+        with speaking(f"tag version {version.name} of {image}"):
+            poller = await versions.begin_update(site.gallery_group, site.gallery, image, version.name or "", body)
+            await poller.result()
+
+    async def delete(self, version: GalleryImageVersion, image: str) -> None:
+        """Delete a version, and return when it is gone."""
+        site, versions = self._azure.site, self._azure.compute.gallery_image_versions
+        with speaking(f"delete version {version.name} of {image}"):
+            try:
+                await (await versions.begin_delete(site.gallery_group, site.gallery, image, version.name or "")).result()
+            except ResourceNotFoundError:
+                return
+
+    async def find(self, image: str, digest: Digest) -> GalleryImageVersion:
+        """Return the version of ``image`` whose tag is the digest; NotFound."""
         found = [each async for each in self.versions(image) if (each.tags or {}).get("digest") == digest]
         if not found:
             why = f"no version of {image} in {self._azure.site.gallery} has the tag digest = {short(digest)}"

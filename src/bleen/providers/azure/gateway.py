@@ -89,8 +89,8 @@ class Tier:
                 raise NotConverged("not every gateway has the change", why=missing, next=next)
             await asyncio.sleep(self.patience.look)
 
-    async def _heard_lately(self) -> Mapping[str, EnvoyReport]:
-        """Return what `heard` does, shared by all who wait for changes: what is older than a change shows it not yet."""
+    async def heard_lately(self) -> Mapping[str, EnvoyReport]:
+        """Return what `heard` does, shared by all who watch: what is older than a change does not show it yet."""
         if self._lately is None or (self._lately.done() and time.monotonic() >= self._until):
             self._until = time.monotonic() + self.patience.look
             self._lately = asyncio.ensure_future(self.heard())
@@ -98,7 +98,7 @@ class Tier:
 
     async def _missing(self, version: int, lacks: Callable[[EnvoyReport], str]) -> str:
         try:
-            reports = await self._heard_lately()
+            reports = await self.heard_lately()
         except Unreachable as error:
             return str(error)
         if not reports:
@@ -142,7 +142,7 @@ class AzureGateway:
     async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
         """Return what each gateway *has* of the service; a silent one has ``answered`` False."""
         try:
-            reports = await self._tier.heard()
+            reports = await self._tier.heard_lately()
         except BleenError:
             return [GatewaySeen(gateway="storage", region="", answered=False)]
         return [_seen(report, environment, service) for _, report in sorted(reports.items())]

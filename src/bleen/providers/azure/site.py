@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from bleen.domain.codec import Value
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.fleet import Slot
 from bleen.domain.traffic import Colour
 
@@ -39,7 +40,9 @@ class Site(Value, frozen=True):
     location: str
     """As Azure calls the region."""
     account: str
-    """The URL of the storage account."""
+    """The URL of the storage account; empty without an Envoy tier."""
+    gateway_mode: GatewayMode = GatewayMode.ENVOY
+    """What splits its traffic."""
     gateway: str = ""
     """The URL of the internal load balancer of the Envoys: where checks ask."""
     endpoint: str = "https://management.azure.com"

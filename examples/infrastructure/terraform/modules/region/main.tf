@@ -34,6 +34,7 @@ module "service" {
   zones                        = var.zones
   size                         = each.value.size
   instances                    = each.value.instances
+  baseline                     = each.value.baseline
   image_id                     = each.value.image_id
   health_path                  = each.value.health_path
   admin_public_key             = var.admin_public_key

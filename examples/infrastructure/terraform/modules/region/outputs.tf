@@ -38,7 +38,7 @@ output "vault_uri" {
 }
 
 output "site" {
-  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; account is null without an Envoy tier."
+  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; account and gateway are empty without an Envoy tier."
   value = {
     environment   = var.context.environment
     region        = var.context.short_location
@@ -48,7 +48,8 @@ output "site" {
     gallery       = split("/", var.gallery_id)[8]
     gallery_group = split("/", var.gallery_id)[4]
     location      = var.context.location
-    account       = one(module.envoy[*].account)
+    account       = join("", module.envoy[*].account)
+    gateway_mode  = var.gateway_mode
     gateway       = join("", module.envoy[*].url)
   }
 }

@@ -50,6 +50,7 @@ variable "services" {
     size        = optional(string, "Standard_D2s_v5")
     health_path = optional(string, "/healthz")
     instances   = optional(object({ minimum = number, maximum = number }), { minimum = 3, maximum = 12 })
+    baseline    = optional(bool, false)
   }))
 
   validation {

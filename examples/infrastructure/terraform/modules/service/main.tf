@@ -1,4 +1,5 @@
-# Two long-lived fleets of one service, blue and green, and an address for each that never changes.
+# Two long-lived fleets of one service, blue and green, and an address for each that never changes; with `baseline`, one more beside
+# each, empty but while a canary is compared.
 #
 # Terraform makes the shell; Bleen decides which image runs in which colour and how many instances there are. What it decides is
 # ignored below, so that `terraform apply` never undoes a deployment.
@@ -57,7 +58,7 @@ resource "azurerm_lb_rule" "this" {
 }
 
 resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
-  for_each = var.addresses
+  for_each = local.places
 
   name                        = "vmss-${var.name}-${each.key}-${local.suffix}"
   location                    = var.context.location
@@ -107,8 +108,8 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
       name                                         = "internal"
       primary                                      = true
       subnet_id                                    = var.subnet_id
-      load_balancer_backend_address_pool_ids       = [azurerm_lb_backend_address_pool.this[each.key].id]
-      application_gateway_backend_address_pool_ids = var.application_gateway_pool_ids
+      load_balancer_backend_address_pool_ids       = each.value.behind_address ? [azurerm_lb_backend_address_pool.this[each.key].id] : []
+      application_gateway_backend_address_pool_ids = each.value.behind_address ? var.application_gateway_pool_ids : []
     }
   }
 
@@ -251,7 +252,7 @@ resource "azurerm_monitor_diagnostic_setting" "autoscale" {
 }
 
 resource "azurerm_monitor_data_collection_rule_association" "this" {
-  for_each = var.addresses
+  for_each = local.places
 
   name                    = "guest"
   target_resource_id      = azurerm_orchestrated_virtual_machine_scale_set.this[each.key].id

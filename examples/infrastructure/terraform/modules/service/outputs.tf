@@ -1,5 +1,5 @@
 output "scale_set_ids" {
-  description = "The scale sets, by colour."
+  description = "The scale sets, by colour; those of baseline fleets as `blue-baseline` and `green-baseline`."
   value       = { for colour, set in azurerm_orchestrated_virtual_machine_scale_set.this : colour => set.id }
 }
 

@@ -53,6 +53,12 @@ variable "instances" {
   }
 }
 
+variable "baseline" {
+  description = "Two more scale sets, for `baseline: true` in a canary: a fleet of the stable release beside the new one. Quota for as many instances again."
+  type        = bool
+  default     = false
+}
+
 variable "cpu_percent" {
   description = "At how much CPU instances are added and taken away."
   type        = object({ out = number, in = number })

@@ -112,6 +112,14 @@ class LocalImages:
     async def verify(self, digest: Digest) -> Provenance:
         return await disk.in_thread(self._store.verify, digest)
 
+    async def envelope(self, digest: Digest) -> bytes:
+        """Return the signed provenance of the image, for whoever publishes it elsewhere; ImageRejected."""
+        return await disk.in_thread(self._store.notary.envelope, digest)
+
+    async def manifest(self, digest: Digest) -> Manifest:
+        """Return all that is known of the image; NotFound, ImageRejected where the record was changed."""
+        return await disk.in_thread(self._store.manifest, digest)
+
     async def export(self, digest: Digest, folder: Path) -> Exported:
         """Write the image, and the base that it stands on, as an OCI image layout into ``folder``; NotFound, Conflict.
 

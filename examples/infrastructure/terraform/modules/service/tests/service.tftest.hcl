@@ -77,3 +77,31 @@ run "a_drain_time_that_azure_does_not_take_is_refused" {
 
   expect_failures = [var.drain_time]
 }
+
+run "a_baseline_fleet_is_like_its_colour_and_behind_no_address" {
+  command = plan
+
+  variables {
+    baseline = true
+  }
+
+  assert {
+    condition     = toset(keys(azurerm_orchestrated_virtual_machine_scale_set.this)) == toset(["blue", "green", "blue-baseline", "green-baseline"])
+    error_message = "There is not one baseline fleet beside each colour."
+  }
+
+  assert {
+    condition     = length(distinct([for set in azurerm_orchestrated_virtual_machine_scale_set.this : [set.sku_name, set.zones, set.upgrade_mode]])) == 1
+    error_message = "A baseline fleet differs from its colour: a release would be judged by its machines."
+  }
+
+  assert {
+    condition     = azurerm_orchestrated_virtual_machine_scale_set.this["blue-baseline"].instances == 0 && azurerm_orchestrated_virtual_machine_scale_set.this["blue-baseline"].tags["colour"] == "blue-baseline"
+    error_message = "A baseline fleet starts machines by itself, or is not found by its tag."
+  }
+
+  assert {
+    condition     = length(azurerm_lb_backend_address_pool.this) == 2 && length(azurerm_monitor_autoscale_setting.this) == 2
+    error_message = "A baseline fleet has an address or an autoscale of its own."
+  }
+}

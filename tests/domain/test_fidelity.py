@@ -1,0 +1,111 @@
+"""What Azure's lesser gateways cannot do is known before a rollout."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bleen.domain.codec import convert
+from bleen.domain.fidelity import GatewayMode, lacks
+from bleen.domain.service import Service
+
+FLIP, MIXED, ENVOY = GatewayMode.FLIP, GatewayMode.MIXED, GatewayMode.ENVOY
+ALL = {"type": "weight", "percent": 100}
+
+
+def service(strategy: dict[str, object], instances: int = 10) -> Service:
+    plain = {
+        "service": "hello",
+        "image": {"type": "directory", "path": "app"},
+        "command": ["run"],
+        "instances": instances,
+        "strategy": strategy,
+    }
+    spec: Service = convert(plain, Service)
+    return spec
+
+
+def canary(*steps: dict[str, object], instances: int = 10, **more: object) -> Service:
+    return service({"type": "canary", "steps": [*steps, ALL], **more}, instances)
+
+
+def weight(percent: float) -> dict[str, object]:
+    return {"type": "weight", "percent": percent}
+
+
+def places(mode: GatewayMode, spec: Service) -> list[str]:
+    return [".".join(each.place) for each in lacks(mode, spec)]
+
+
+def test_blue_green_is_for_every_gateway() -> None:
+    """It needs 0 and 100 % only."""
+    for mode in GatewayMode:
+        assert places(mode, service({"type": "blue-green"})) == []
+
+
+def test_envoys_can_do_everything() -> None:
+    """Whatever a service file may say."""
+    assert places(ENVOY, canary(weight(0.01), {"type": "measure"}, baseline=True)) == []
+    assert places(ENVOY, service({"type": "canary"})) == []
+
+
+@pytest.mark.parametrize("percent", [0.01, 10, 50, 99])
+def test_a_flip_knows_no_share(percent: float) -> None:
+    """The rule names one pool."""
+    (lack,) = lacks(FLIP, canary(weight(percent)))
+    assert ".".join(lack.place) == "strategy.steps.0.percent" and f"{percent:g} %" in lack.what and "blue-green" in lack.instead
+
+
+@pytest.mark.parametrize(
+    ("percent", "instances", "fits"), [(10, 10, True), (50, 2, True), (20, 4, True), (10, 3, False), (1, 10, False)]
+)
+def test_a_mixed_pool_knows_shares_of_instances(percent: float, instances: int, fits: bool) -> None:
+    """1 of 10 is 10 %; what there are not enough instances for is refused, with the nearest that there is."""
+    found = list(lacks(MIXED, canary(weight(percent), instances=instances)))
+    assert (found == []) is fits
+    assert all(each.instead.startswith("percent: ") for each in found)
+
+
+@given(st.integers(1, 40), st.integers(1, 10_000))
+def test_what_is_offered_instead_is_accepted(instances: int, hundredths: int) -> None:
+    """Whatever share was asked for: advice that is refused is none."""
+    for lack in lacks(MIXED, canary(weight(hundredths / 100), instances=instances)):
+        offered = float(lack.instead.removeprefix("percent: "))
+        assert offered == 100 or list(lacks(MIXED, canary(weight(offered), instances=instances))) == []
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_every_share_of_whole_instances_to_a_hundredth_is_accepted(new: int, old: int) -> None:
+    """``new`` of the new release beside ``old`` of the other, with as many instances as the larger has."""
+    share = Fraction(100 * new, new + old)
+    if (share * 100).denominator == 1:
+        assert list(lacks(MIXED, canary(weight(float(share)), instances=max(new, old)))) == []
+
+
+@pytest.mark.parametrize("mode", [FLIP, MIXED])
+@pytest.mark.parametrize(
+    ("step", "place"),
+    [
+        ({"type": "measure"}, "strategy.steps.0"),
+        ({"type": "header", "name": "x-team", "value": "a"}, "strategy.steps.0"),
+        ({"type": "cookie", "name": "beta", "value": "yes"}, "strategy.steps.0"),
+        ({"type": "mirror", "percent": 10}, "strategy.steps.0"),
+    ],
+)
+def test_what_needs_an_envoy_is_named(mode: GatewayMode, step: dict[str, object], place: str) -> None:
+    """Verdicts, cohorts, copies."""
+    assert places(mode, canary(step)) == [place]
+
+
+@pytest.mark.parametrize("mode", [FLIP, MIXED])
+def test_a_canary_by_preset_affinity_and_a_baseline_fleet_are_refused(mode: GatewayMode) -> None:
+    """A preset once, however many of its steps cannot be done; the others where they are written."""
+    spec = service({"type": "canary", "affinity": {}, "baseline": True})
+    assert places(mode, spec) == ["strategy.preset", "strategy.affinity", "strategy.baseline"]
+
+
+def test_a_check_before_the_switch_needs_a_preview() -> None:
+    """A flip has a listener for the idle colour; in a mixed pool there is nobody to ask."""
+    spec = service({"type": "blue-green", "checks": {"before": [{"type": "http", "path": "/"}]}})
+    assert places(FLIP, spec) == [] and places(MIXED, spec) == ["strategy.checks.before.0"]

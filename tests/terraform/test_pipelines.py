@@ -1,0 +1,129 @@
+"""The pipeline that `bleen init --azure` writes: by GitLab's own schema, and agreeing with what it runs."""
+
+import copy
+import json
+import os
+import shlex
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from bleen.interfaces.repository import init
+from bleen.providers.azure.images import Baking
+from tests.terraform.hcl import TERRAFORM, roots
+from tests.terraform.test_packer import FOR_NEWER, PACKER
+
+PIPELINE = TERRAFORM.parent / "pipelines/gitlab-ci.yml"
+RESERVED = {"stages", "workflow", "default", "variables", "include"}
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    """The schema that GitLab publishes, as check-jsonschema ships it."""
+    schema = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/gitlab-ci.json").read_text("utf-8"))
+    return jsonschema.validators.validator_for(schema)(schema)
+
+
+@pytest.fixture
+def pipeline() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(PIPELINE.read_text("utf-8"))
+    return found
+
+
+def jobs(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the jobs, each with what it extends."""
+
+    def whole(name: str) -> dict[str, Any]:
+        own = pipeline[name]
+        return {**(whole(own["extends"]) if "extends" in own else {}), **own}
+
+    return {name: whole(name) for name in pipeline if name not in RESERVED and not name.startswith(".")}
+
+
+def test_the_pipeline_is_one_by_gitlabs_schema(pipeline: dict[str, Any], validator: Any) -> None:
+    """Keys, types, words."""
+    assert [error.message for error in validator.iter_errors(pipeline)] == []
+
+
+@pytest.mark.parametrize(
+    ("job", "key", "value"),
+    [
+        ("services", "scripts", ["true"]),
+        ("services", "script", 7),
+        ("apply-dev", "environment", {"name": "dev", "action": "ready"}),
+        (".azure", "id_tokens", {"ARM_OIDC_TOKEN": {}}),
+        (".apply", "rules", [{"when": "by-hand"}]),
+    ],
+)
+def test_the_schema_notices_a_slip(pipeline: dict[str, Any], validator: Any, job: str, key: str, value: object) -> None:
+    """Each of these fails the check above."""
+    broken = copy.deepcopy(pipeline)
+    broken[job][key] = value
+    assert list(validator.iter_errors(broken))
+
+
+def test_what_a_schema_cannot_know_fits_together(pipeline: dict[str, Any]) -> None:
+    """Stages and needs that there are, a script for each job, and what changes something waits for a person."""
+    found = jobs(pipeline)
+    for name, job in found.items():
+        assert job["stage"] in pipeline["stages"] and job["script"], name
+        needs = [each["job"] if isinstance(each, dict) else each for each in job.get("needs", [])]
+        assert set(needs) <= set(found), name
+        if job["stage"] in ("apply", "deploy"):
+            assert job["resource_group"] and job["interruptible"] is False, name
+            assert all(rule.get("when") == "manual" for rule in job["rules"]), name
+    environments = {root.name for root in roots(TERRAFORM)} - {"bootstrap"}
+    assert {job["variables"]["ENVIRONMENT"] for job in found.values() if job["stage"] == "apply"} == environments
+    assert set(pipeline["terraform-check"]["parallel"]["matrix"][0]["ENVIRONMENT"]) == environments
+
+
+def test_nobody_signs_in_with_a_secret(pipeline: dict[str, Any]) -> None:
+    """The token of a job has the audience that the federated identities of the module ask for."""
+    audience = pipeline[".azure"]["id_tokens"]["ARM_OIDC_TOKEN"]["aud"]
+    assert audience in (TERRAFORM / "modules/identity/main.tf").read_text("utf-8")
+    assert "SECRET" not in PIPELINE.read_text("utf-8").upper().replace("WITH A SECRET", "").replace("NOT SECRETS", "")
+
+
+def test_every_line_of_a_script_is_one_for_a_shell(pipeline: dict[str, Any]) -> None:
+    """`sh -n` reads each job's lines as one program."""
+    for name, job in jobs(pipeline).items():
+        lines = [*job.get("before_script", []), *job["script"]]
+        said = run(["sh", "-n"], input="\n".join(lines), capture_output=True, text=True, check=False)
+        assert said.returncode == 0, (name, said.stderr)
+
+
+def test_init_writes_it_where_gitlab_reads_it(tmp_path: Path) -> None:
+    """At the root of the repository, once; without Azure there is none."""
+    init(tmp_path / "azure", azure=True)
+    assert (tmp_path / "azure/.gitlab-ci.yml").read_bytes() == PIPELINE.read_bytes()
+    assert not list((tmp_path / "azure/infrastructure").rglob("gitlab-ci.yml"))
+    init(tmp_path / "plain")
+    assert not (tmp_path / "plain/.gitlab-ci.yml").exists()
+
+
+def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) -> None:
+    """Real Packer reads the template with these variables; a folder of files becomes a payload with its sum."""
+    if shutil.which("packer") is None:
+        pytest.skip("packer is not here (Debian's package packer)")
+    folder = shutil.copytree(PACKER, tmp_path / "packer", ignore=shutil.ignore_patterns(FOR_NEWER))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "hello.py").write_text("print(1)\n")
+    digest = f"sha256:{7:064x}"
+    baking = Baking("hello", "1.2.3", digest, digest, str(tree))
+    own = {"PACKER_VERB": "validate", "CHECKPOINT_DISABLE": "1", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    command = shlex.split(f"sh {folder}/bake.sh {folder}/example.pkrvars.hcl")
+    for told, code in ((baking_json(baking), 0), ("{}", 1)):
+        said = run(command, input=told, env={**os.environ, **own}, capture_output=True, text=True, timeout=60, check=False)
+        assert said.returncode == code, said.stdout + said.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tmp.")] == []
+
+
+def baking_json(baking: Baking) -> str:
+    return json.dumps({name: getattr(baking, name) for name in baking.__struct_fields__})
