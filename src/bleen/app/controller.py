@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from bleen import __version__
 from bleen.app.home import read_address, read_token
-from bleen.app.parts import database_of, engine_of
+from bleen.app.parts import database_of, embedded_of, engine_of
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
@@ -20,6 +20,7 @@ from bleen.providers.envoy.place import gateway_folder, places
 from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
+from bleen.providers.local.heap import keep_giving_back
 from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
@@ -117,11 +118,12 @@ class Controller:
         await self.control.keep_renewing(self.settings.patches)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
-            sealing = tasks.create_task(self.notary.run())
+            beside = [tasks.create_task(each) for each in (self.notary.run(), keep_giving_back())]
             try:
                 await serve(api, self.settings.ports.api)
             finally:
-                sealing.cancel()
+                for task in beside:
+                    task.cancel()
                 stop.set()
 
     def _url_of(self, service: str) -> str:
@@ -159,6 +161,8 @@ def _ledger(settings: Settings) -> PostgresLedger:
 
 async def _main(settings: Settings) -> None:
     embedded = not settings.engine_address
+    for part in embedded_of(settings):
+        await part.wait_until_ready()
     client = await connect(EngineAccess(address=engine_of(settings).address) if embedded else settings.engine)
     if embedded:
         await keep_history(client)
