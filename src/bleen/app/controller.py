@@ -115,10 +115,10 @@ class Controller:
         """Work and answer until stopped by a signal."""
         stop = asyncio.Event()
         api = build_api(self.providers(), read_token(self.settings))
-        await self.control.keep_renewing(self.settings.patches)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
-            beside = [tasks.create_task(each) for each in (self.notary.run(), keep_giving_back())]
+            renewing = self.control.keep_renewing(self.settings.patches)
+            beside = [tasks.create_task(each) for each in (self.notary.run(), keep_giving_back(), renewing)]
             try:
                 await serve(api, self.settings.ports.api)
             finally:
