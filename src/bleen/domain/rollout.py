@@ -112,6 +112,8 @@ class Rollout(Value, frozen=True):
     settled: datetime | None = None
     successor: int | None = None
     """The release that waits for this rollout to end."""
+    asked: datetime | None = None
+    """When its deployment was asked for, by the engine's clock; None where it takes no turn."""
 
     @property
     def stable_colour(self) -> Colour:

@@ -15,7 +15,7 @@ from bleen.domain.image import Image
 from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
 from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.notice import Notice
-from bleen.domain.plan import Intent, plan
+from bleen.domain.plan import Intent, check_turn, plan
 from bleen.domain.policy import blocked, entry_of, judge
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
@@ -83,11 +83,14 @@ class Activities:
 
     async def _planned(self, request: RolloutRequest, key: str) -> Rollout:
         world, env, service = self._world, request.environment, request.service
+        last = await self._last_started(env, service)
+        if last is not None:
+            check_turn(service, request.release, request.asked, last.target.number, last.asked)
         seen = await world.observe(env, service)
         refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
         target = await world.ledger.release(service, request.release)
         intent = Intent(
-            id=f"{env}/{service}/{await self._next_number(env, service)}",
+            id=f"{env}/{service}/{int(last.id.rsplit('/', 1)[1]) + 1 if last else 1}",
             environment=env,
             service=service,
             hosts=request.hosts,
@@ -97,16 +100,17 @@ class Activities:
             size=request.size,
             by=request.by,
             trusted=request.trusted,
+            asked=request.asked,
         )
         rollout = plan(intent, refs, seen, seen.at)
         entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))
         # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
         return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
 
-    async def _next_number(self, environment: str, service: str) -> int:
+    async def _last_started(self, environment: str, service: str) -> Rollout | None:
         query = Query(service=service, environment=environment, kinds=("rollout-started",), newest=True, limit=1)
-        last = await self._world.ledger.read(query)
-        return int(last[0].rollout.rsplit("/", 1)[1]) + 1 if last else 1
+        events = [entry.event for entry in await self._world.ledger.read(query)]
+        return next((event.rollout for event in events if isinstance(event, RolloutStarted)), None)
 
     @activity.defn
     async def observe(self, subject: Subject) -> Observation:

@@ -97,6 +97,8 @@ class RolloutRequest(Value, frozen=True):
     """Going back to a release that was promoted lately: no checks, no approval."""
     token: str = ""
     """Names this request: asking twice with one token is asking once."""
+    asked: datetime | None = None
+    """When its deployment was asked for, by the engine's clock; None where it takes no turn."""
 
 
 class RolloutInput(Value, frozen=True):
