@@ -14,6 +14,7 @@ from bleen.domain.errors import InvalidInput
 from bleen.domain.renewal import Timetable
 
 _OFTEN = Duration.parse("1m")
+PROVIDERS = ("local", "azure")
 
 
 class Ports(Value, frozen=True):
@@ -84,8 +85,12 @@ class Settings(Value, frozen=True):
     """What the agent beside an Envoy calls it: the name of its machine; empty: the host name."""
     gateway_address: str = "127.0.0.1"
     """Where an Envoy listens that has its machine to itself."""
+    provider: str = "local"
+    """Where fleets run: one of `PROVIDERS`."""
     azure_site: str = ""
     """The file that describes one region in Azure; empty: none."""
+    azure_look: Duration = Duration.parse("10s")
+    """The least time between two looks of Resource Manager at what changes."""
     osv_url: str = ""
     """The server that speaks OSV's API, which is asked for advisories; empty: none."""
 
@@ -131,10 +136,23 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         hosts=_names(environ, "BLEEN_API_HOSTS"),
         gateway_name=environ.get("BLEEN_GATEWAY_NAME", ""),
         gateway_address=environ.get("BLEEN_GATEWAY_ADDRESS", "127.0.0.1"),
+        provider=_provider(environ),
         azure_site=environ.get("BLEEN_AZURE_SITE", ""),
+        azure_look=_duration(environ, "BLEEN_AZURE_LOOK", Duration.parse("10s")),
         osv_url=environ.get("BLEEN_OSV_URL", ""),
         patches=_timetable(environ),
     )
+
+
+def _provider(environ: Mapping[str, str]) -> str:
+    text = environ.get("BLEEN_PROVIDER", "") or PROVIDERS[0]
+    if text not in PROVIDERS:
+        next = f"write one of {', '.join(PROVIDERS)}"
+        raise InvalidInput(f"BLEEN_PROVIDER={text} is no provider", next=next, where="environment")
+    if text == "azure" and not environ.get("BLEEN_AZURE_SITE"):
+        next = "set BLEEN_AZURE_SITE to the file that describes it"
+        raise InvalidInput("BLEEN_PROVIDER=azure, and no site is named", next=next, where="environment")
+    return text
 
 
 def _timetable(environ: Mapping[str, str]) -> Timetable:

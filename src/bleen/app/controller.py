@@ -10,20 +10,17 @@ from temporalio.client import Client
 from bleen import __version__
 from bleen.app.home import read_address, read_token
 from bleen.app.parts import database_of, embedded_of, engine_of
-from bleen.domain.errors import BleenError, Unreachable
+from bleen.app.provided import Provided, provided
+from bleen.domain.errors import BleenError
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.views import Part, PlatformView
 from bleen.providers.custom import CustomMetrics
-from bleen.providers.envoy.gateway import EnvoyGateway
-from bleen.providers.envoy.place import gateway_folder, places
-from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.heap import keep_giving_back
 from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.provider import LocalImages
-from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -46,25 +43,21 @@ _LEAST_FREE = 8_000_000
 class Controller:
     """Every port of one platform, and what stands on them."""
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    def __init__(self, settings: Settings, client: Client, images: LocalImages, provided: Provided) -> None:
+        """``images`` are those of this machine, where images are built and looked into whoever runs them."""
         self.settings = settings
         self.client = client
-        self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
-        self.images = LocalImages(settings.path)
+        self.provided = provided
+        self.agent = AgentFleets(settings.runtime_path / "agent.sock")
+        self.local_images = images
         self.bases = LocalBases(settings.path)
-        self.scanner = ImageScanner(self.images, self.bases, osv_url=settings.osv_url)
+        self.scanner = ImageScanner(images, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.control = Control(client, self.queue, self._trouble)
-        self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
-        self.metrics = CustomMetrics(
-            EnvoyMetrics(places(settings, settings.ports.gateway)),
-            self.fleets,
-            settings.prometheus_url,
-            loads=LocalLoads(self.fleets).read,
-        )
+        self.metrics = CustomMetrics(provided.golden, provided.fleets, settings.prometheus_url, loads=provided.loads)
 
     @property
     def queue(self) -> str:
@@ -74,12 +67,12 @@ class Controller:
     def world(self) -> World:
         """Return the ports that rollouts need."""
         return World(
-            images=self.images,
+            images=self.provided.images,
             bases=self.bases,
-            fleets=self.fleets,
-            gateway=self.gateway,
+            fleets=self.provided.fleets,
+            gateway=self.provided.gateway,
             ledger=self.ledger,
-            prober=GatewayProber(self._url_of),
+            prober=GatewayProber(self.provided.door_of),
             metrics=self.metrics,
             notices=self.notices,
             scanner=self.scanner,
@@ -94,18 +87,18 @@ class Controller:
             ledger=self.ledger,
             notary=self.notary,
             notices=self.notices,
-            fleets=self.fleets,
-            gateway=self.gateway,
-            images=self.images,
+            fleets=self.provided.fleets,
+            gateway=self.provided.gateway,
+            images=self.provided.images,
             bases=self.bases,
             scanner=self.scanner,
-            metrics=EnvoyMetrics(places(self.settings, self.settings.ports.gateway)),
-            export=self.images.export,
+            metrics=self.provided.signals,
+            export=self.local_images.export,
             platform=self._platform,
-            own_port=self.gateway.service_port,
+            own_port=self.provided.own_port,
             environment=self.settings.environment,
             regions=self.settings.regions,
-            gateway_port=self.settings.ports.gateway,
+            gateway_port=self.provided.gateway_port,
             four_eyes=frozenset(self.settings.four_eyes),
             hosts=self.settings.hosts,
             trouble=self._trouble,
@@ -126,12 +119,6 @@ class Controller:
                     task.cancel()
                 stop.set()
 
-    def _url_of(self, service: str) -> str:
-        port = self.gateway.service_port(self.settings.environment, service)
-        if port is None:
-            raise Unreachable(f"{service} has no port of its own yet", next=f"bleen status {service}")
-        return f"http://127.0.0.1:{port}"
-
     def _trouble(self) -> str:
         free = shutil.disk_usage(self.settings.home).free
         return f"no room on the disk of {self.settings.home}: {free / 1e6:.0f} MB are free" if free < _LEAST_FREE else ""
@@ -144,10 +131,10 @@ class Controller:
             home=settings.home,
             environment=settings.environment,
             regions=settings.regions,
-            gateway_port=settings.ports.gateway,
+            gateway_port=self.provided.gateway_port,
             parts=tuple(
                 Part(name=p.name, state=str(p.state), pid=p.pid, since=p.since, restarts=p.restarts, detail=p.last_exit)
-                for p in await self.fleets.parts()
+                for p in await self.agent.parts()
             ),
         )
 
@@ -166,7 +153,9 @@ async def _main(settings: Settings) -> None:
     client = await connect(EngineAccess(address=engine_of(settings).address) if embedded else settings.engine)
     if embedded:
         await keep_history(client)
-    await Controller(settings, client).run()
+    images = LocalImages(settings.path)
+    async with provided(settings, images) as found:
+        await Controller(settings, client, images, found).run()
 
 
 def main() -> int:

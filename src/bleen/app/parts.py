@@ -1,6 +1,7 @@
 """The parts of the embedded platform, in the order in which they are started."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bleen.settings import Settings
 
 def parts_of(settings: Settings) -> tuple[Part, ...]:
     """Return what has to run on this machine: what is embedded, the gateways, the controller."""
-    gateways = [_gateway(settings, place) for place in places(settings, settings.ports.gateway)]
+    gateways = [_gateway(settings, place) for place in places_of(settings)]
     embedded = embedded_of(settings)
     return (*embedded, *gateways, _controller(settings, tuple(part.name for part in embedded)))
 
@@ -29,6 +30,11 @@ def embedded_of(settings: Settings) -> tuple[Part, ...]:
         *(() if settings.database_url else (_postgres(settings),)),
         *(() if settings.engine_address else (_engine(settings),)),
     )
+
+
+def places_of(settings: Settings) -> Sequence[Place]:
+    """Return where gateways run on this machine: nowhere, where fleets run in a cloud."""
+    return places(settings, settings.ports.gateway) if settings.provider == "local" else ()
 
 
 def database_of(settings: Settings) -> Server:

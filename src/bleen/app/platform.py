@@ -152,7 +152,8 @@ def _check_ports(settings: Settings) -> None:
     """Raise PortTaken before anything is started, where another program has a port that was asked for."""
     from bleen.providers.local.addresses import check_free
 
-    wanted = [(f"127.0.0.{n}", settings.ports.gateway) for n in range(1, len(settings.regions) + 1)]
+    here = settings.regions if settings.provider == "local" else ()
+    wanted = [(f"127.0.0.{n}", settings.ports.gateway) for n in range(1, len(here) + 1)]
     named = [("BLEEN_GATEWAY_PORT", "gateway", *where) for where in wanted]
     for name, part, address, port in [*named, ("BLEEN_API_PORT", "controller", "127.0.0.1", settings.ports.api)]:
         if port == 0 or part_runs(settings.path, part):
