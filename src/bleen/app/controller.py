@@ -21,6 +21,7 @@ from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.images.bases import LocalBases
+from bleen.providers.local.images.builder import LocalBuilder
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import app_url, database_url
@@ -51,7 +52,8 @@ class Controller:
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
         self.bases = LocalBases(settings.path)
-        self.scanner = ImageScanner(self.images, self.bases, osv_url=settings.osv_url)
+        self.builder = LocalBuilder(self.images, self.bases)
+        self.scanner = ImageScanner(self.builder, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
@@ -82,6 +84,7 @@ class Controller:
             metrics=self.metrics,
             notices=self.notices,
             scanner=self.scanner,
+            builder=self.builder,
             regions=self.settings.regions,
         )
 
@@ -98,6 +101,7 @@ class Controller:
             images=self.images,
             bases=self.bases,
             scanner=self.scanner,
+            builder=self.builder,
             metrics=EnvoyMetrics(places(self.settings, self.settings.ports.gateway)),
             export=self.images.export,
             platform=self._platform,
