@@ -34,6 +34,7 @@ from bleen.providers import engine as embedded
 from bleen.providers.engine import Engine
 from bleen.providers.local.parts import http_ready
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -73,9 +74,10 @@ class Estate:
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
         self.gateway = MemoryGateway(self.gateways)
         self.ledger = MemoryLedger()
+        bases = MemoryBases(self.images)
         self.world = World(
             images=self.images,
-            bases=MemoryBases(self.images),
+            bases=bases,
             fleets=self.fleets,
             gateway=self.gateway,
             ledger=self.ledger,
@@ -83,6 +85,7 @@ class Estate:
             metrics=MemoryMetrics(),
             notices=MemoryNotices(),
             scanner=MemoryScanner(self.images),
+            builder=MemoryBuilder(self.images, bases),
             regions=(REGION,),
         )
 

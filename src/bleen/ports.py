@@ -22,6 +22,7 @@ from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
 from bleen.domain.notice import Notice
 from bleen.domain.patching import Patching
+from bleen.domain.pipeline import Carried, Making, Plan
 from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
@@ -98,8 +99,31 @@ class Bases(Protocol):
         """
 
 
+class Builder(Protocol):
+    """Builds images stage by stage. What a stage made is a candidate: it survives the process, and nothing starts from it."""
+
+    async def begin(self, making: Making) -> Plan:
+        """Pin every input, and return what is to be done. Errors as of `Bases.build`, `Images.build` and `Images.rebase`."""
+
+    async def carry_out(self, key: Digest, stage: str) -> Carried:
+        """Carry out a stage of a plan, unless a build with the same inputs did; of two at once one does, the other waits.
+
+        Stages before it that are gone are carried out first. NotFound where there is no such plan (any more); errors as of
+        `begin`.
+        """
+
+    async def find(self, digest: Digest) -> Image:
+        """Return the image, or what the candidate of it will be; NotFound."""
+
+    async def publish(self, key: Digest, digest: Digest) -> Image:
+        """Make the candidate ``digest`` of a plan an image, whole or not at all; the image where that was done already.
+
+        ImageRejected where the candidate is not any more what was looked at; StorageFull leaves nothing half-published.
+        """
+
+
 class Scanner(Protocol):
-    """Looks into images. Reads only."""
+    """Looks into images, and into candidates. Reads only."""
 
     async def bill(self, digest: Digest, form: BillFormat) -> str:
         """Return the bill of materials of the image and its base, in JSON: equal images, equal bytes; NotFound."""
@@ -108,6 +132,9 @@ class Scanner(Protocol):
         """Return what is wrong with the image and its base, and what nobody could look at; NotFound. Never raises Unreachable:
         a source that does not answer is a finding.
         """
+
+    async def comply(self, digest: Digest) -> Scan:
+        """Return which rules of configuration the image and its base break, and which nobody could check; NotFound."""
 
 
 class Fleets(Protocol):

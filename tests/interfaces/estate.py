@@ -15,6 +15,7 @@ from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -40,6 +41,7 @@ class Estate:
         self.images = MemoryImages()
         self.bases = MemoryBases(self.images)
         self.scanner = MemoryScanner(self.images)
+        self.builder = MemoryBuilder(self.images, self.bases)
         self.gateways = MemoryGateways(regions)
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
@@ -57,6 +59,7 @@ class Estate:
             metrics,
             notices,
             self.scanner,
+            self.builder,
             regions,
         )
         self.control = InlineControl(world)
@@ -70,6 +73,7 @@ class Estate:
             images=self.images,
             bases=self.bases,
             scanner=self.scanner,
+            builder=self.builder,
             metrics=metrics,
             platform=self._describe,
             own_port=self.gateway.service_port,

@@ -31,6 +31,7 @@ from tests.interfaces.test_api import request, settled, until
 BODIES: dict[str, object] = {
     "/v1/deployments": request(),
     "/v1/dry-runs": request(),
+    "/v1/image-builds": request().wanted,
     "/v1/services/{service:str}/commands": Pause("eve"),
     "/v1/services/{service:str}/rollback": {"by": "eve"},
     "/v1/services/{service:str}/retry": {"by": "eve"},

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from bleen.domain.duration import seconds
 from bleen.domain.ledger import BaseRenewed
 from bleen.domain.renewal import Timetable
+from bleen.providers.local.images import LocalBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends
 from bleen.providers.scanning.scanner import ImageScanner
@@ -28,11 +29,13 @@ async def site(client: Client, tmp_path: Path) -> AsyncIterator[tuple[Stage, Ben
     with little_mirror(tmp_path / "recipes") as mirror:
         mirror.offer(libtool("1.0-1"))
         bench, stage = Bench(tmp_path, mirror), Stage(client)
+        builder = LocalBuilder(bench.images, bench.bases)
         stage.world = dataclasses.replace(
             stage.world,
             images=bench.images,
             bases=bench.bases,
-            scanner=ImageScanner(bench.images, bench.bases),
+            builder=builder,
+            scanner=ImageScanner(builder, bench.bases),
             fleets=MemoryFleets(bench.images, MemoryBackends(stage.gateways), stage.clock),
         )
         async with stage.working():

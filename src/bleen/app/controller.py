@@ -20,6 +20,7 @@ from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.heap import keep_giving_back
 from bleen.providers.local.images.bases import LocalBases
+from bleen.providers.local.images.builder import LocalBuilder
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
@@ -51,7 +52,8 @@ class Controller:
         self.agent = AgentFleets(settings.runtime_path / "agent.sock")
         self.local_images = images
         self.bases = LocalBases(settings.path)
-        self.scanner = ImageScanner(images, self.bases, osv_url=settings.osv_url)
+        self.builder = LocalBuilder(images, self.bases)
+        self.scanner = ImageScanner(self.builder, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
@@ -76,6 +78,7 @@ class Controller:
             metrics=self.metrics,
             notices=self.notices,
             scanner=self.scanner,
+            builder=self.builder,
             regions=self.settings.regions,
         )
 
@@ -92,6 +95,7 @@ class Controller:
             images=self.provided.images,
             bases=self.bases,
             scanner=self.scanner,
+            builder=self.builder,
             metrics=self.provided.signals,
             export=self.local_images.export,
             platform=self._platform,

@@ -23,6 +23,7 @@ from bleen.interfaces.views import (
     ActiveRollouts,
     AuditPage,
     BuildLine,
+    BuildList,
     DryRun,
     Explanation,
     ExportOrder,
@@ -207,6 +208,10 @@ class Client:
                     yield image
                 case ImageFailed(problem):
                     raise error_of(problem)
+
+    def builds(self) -> BuildList:
+        """Return every build under way."""
+        return self._get("/v1/image-builds", BuildList)
 
     def provenance(self, digest: str) -> Provenance:
         """Return what is signed of an image, every byte of it read; raises why it may not start."""

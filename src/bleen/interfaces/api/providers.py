@@ -11,12 +11,14 @@ from litestar.di import NamedDependency
 from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
-from bleen.domain.image import Digest
+from bleen.domain.image import Digest, Image
+from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner
+from bleen.ports import Bases, Builder, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner, Tell
 from bleen.workflows.messages import (
+    BuildRequest,
     DeployRequest,
     DeployResult,
     Progress,
@@ -33,6 +35,12 @@ class Controls(Protocol):
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         """Make a release and roll it out."""
+
+    async def build(self, wanted: BuildRequest, tell: Tell) -> Image:
+        """Return the image, telling of each stage; raises what it was refused for."""
+
+    async def builds(self) -> Sequence[Building]:
+        """Return every build under way, those of deployments included."""
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
         """Tell the rollout under way; NothingToDo where it makes no sense."""
@@ -77,6 +85,7 @@ class Providers:
     images: Images
     bases: Bases
     scanner: Scanner
+    builder: Builder
     metrics: Metrics
     """Golden signals for people who look: no verdict reads these."""
     platform: Callable[[], Awaitable[PlatformView]]
