@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import sys
+from functools import cached_property
 
 from temporalio.client import Client
 
@@ -14,6 +15,7 @@ from bleen.domain.errors import BleenError, Unreachable
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.almanac import HolidayAlmanac
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.place import gateway_folder, places
@@ -70,8 +72,9 @@ class Controller:
         """The task queue: two environments may share an engine."""
         return f"bleen-{self.settings.environment}"
 
+    @cached_property
     def world(self) -> World:
-        """Return the ports that rollouts need."""
+        """The ports that rollouts need."""
         return World(
             images=self.images,
             bases=self.bases,
@@ -93,6 +96,8 @@ class Controller:
             ledger=self.ledger,
             notary=self.notary,
             notices=self.notices,
+            almanac=HolidayAlmanac(),
+            freezes=self.world.freezes,
             fleets=self.fleets,
             gateway=self.gateway,
             images=self.images,
@@ -116,7 +121,7 @@ class Controller:
         api = build_api(self.providers(), read_token(self.settings))
         await self.control.keep_renewing(self.settings.patches)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
+            tasks.create_task(run_worker(self.client, self.world, stop, self.queue))
             sealing = tasks.create_task(self.notary.run())
             try:
                 await serve(api, self.settings.ports.api)

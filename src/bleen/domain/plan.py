@@ -24,6 +24,7 @@ class Intent(Value, frozen=True):
     size: int
     by: str
     trusted: bool = False
+    exempt: str = ""
 
 
 def plan(intent: Intent, releases: Mapping[int, ReleaseRef], seen: Observation, now: datetime) -> Rollout:
@@ -55,6 +56,8 @@ def plan(intent: Intent, releases: Mapping[int, ReleaseRef], seen: Observation, 
         by=intent.by,
         started=now,
         step_since=now,
+        admitted=seen.closed is None or bool(intent.exempt),
+        exempt=intent.exempt,
     )
 
 

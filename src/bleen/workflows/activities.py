@@ -97,6 +97,7 @@ class Activities:
             size=request.size,
             by=request.by,
             trusted=request.trusted,
+            exempt=request.exempt,
         )
         rollout = plan(intent, refs, seen, seen.at)
         entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))

@@ -112,6 +112,7 @@ def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:
         size=spec.instances,
         by=request.by,
         token=workflow.info().workflow_id,
+        exempt=request.exempt,
     )
 
 

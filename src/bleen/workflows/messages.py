@@ -36,6 +36,8 @@ class DeployRequest(Value, frozen=True):
     """The base that ``spec.image`` names; None where that is the machine itself."""
     policy: Policy = field(default_factory=Policy)
     """What of the findings in the image blocks its release."""
+    exempt: str = ""
+    """Who had it begin in a freeze, and why. The controller writes it, whatever a client says."""
 
     @property
     def wanted(self) -> "BuildRequest":
@@ -62,6 +64,8 @@ class RollbackRequest(Value, frozen=True):
     service: str
     by: str
     to: int | None = None
+    retry: bool = False
+    """Whether it is another try of a release that did not make it: a freeze keeps that, and nothing that goes back."""
 
 
 class AdjustRequest(Value, frozen=True):
@@ -97,6 +101,8 @@ class RolloutRequest(Value, frozen=True):
     """Going back to a release that was promoted lately: no checks, no approval."""
     token: str = ""
     """Names this request: asking twice with one token is asking once."""
+    exempt: str = ""
+    """Why no freeze keeps it; empty where one does."""
 
 
 class RolloutInput(Value, frozen=True):

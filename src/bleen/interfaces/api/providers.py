@@ -15,7 +15,8 @@ from bleen.domain.image import Digest
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner
+from bleen.ports import Almanac, Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner
+from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     DeployRequest,
     DeployResult,
@@ -72,6 +73,9 @@ class Providers:
     ledger: Ledger
     notary: Notary
     notices: Notices
+    almanac: Almanac
+    freezes: Freezes
+    """When each environment takes rollouts. Rollouts look at the same one: a freeze counts from its entry on."""
     fleets: Fleets
     gateway: Gateway
     images: Images
