@@ -4,12 +4,13 @@ Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it 
 twice is doing it once) and is paired with one that observes.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from bleen.domain.audit import Stretch
 from bleen.domain.base import HOST, BaseOrder, Locked, Stage
+from bleen.domain.calendar import Holiday, PublicHolidays
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
@@ -297,6 +298,13 @@ class Secrets(Protocol):
 
     async def known(self, name: str) -> bool:
         """Return whether there is such a secret."""
+
+
+class Almanac(Protocol):
+    """Knows public holidays."""
+
+    def holidays(self, asked: PublicHolidays, years: Iterable[int]) -> Sequence[Holiday]:
+        """Return those of ``years``, by day; InvalidInput, with what there is, where it knows no such country or part."""
 
 
 class Notices(Protocol):

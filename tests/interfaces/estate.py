@@ -14,6 +14,7 @@ from bleen.domain.errors import Unreachable
 from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.memory.almanac import MemoryAlmanac
 from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
@@ -67,6 +68,8 @@ class Estate:
             control=self.control,
             ledger=self.ledger,
             notices=notices,
+            almanac=MemoryAlmanac(),
+            freezes=world.freezes,
             notary=Notary(self.ledger, MemoryLog(self.ledger), MemorySeal()),
             fleets=self.fleets,
             gateway=self.gateway,

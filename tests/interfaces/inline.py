@@ -81,6 +81,7 @@ class InlineControl:
             spec.strategy,
             spec.instances,
             request.by,
+            exempt=request.exempt,
         )
         return await self._begin(wanted, release)
 
@@ -106,6 +107,7 @@ class InlineControl:
         release = await self._world.ledger.release(request.service, earlier)
         last = [e.event.rollout for e in past if isinstance(e.event, RolloutStarted)][-1]
         wanted = RolloutRequest(request.environment, request.service, last.hosts, earlier, last.strategy, last.size, request.by)
+        wanted = structs.replace(wanted, exempt="" if request.retry else "it goes back")
         return await self._begin(wanted, release)
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
@@ -186,6 +188,7 @@ class InlineControl:
             wanted.size,
             wanted.by,
             wanted.trusted,
+            exempt=wanted.exempt,
         )
         run = _Run(plan(intent, refs, seen, seen.at))
         await self._enter(run, RolloutStarted(run.rollout), by=wanted.by)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import sys
+from functools import cached_property
 
 from temporalio.client import Client
 
@@ -15,6 +16,7 @@ from bleen.domain.errors import BleenError
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.views import Part, PlatformView
+from bleen.providers.almanac import HolidayAlmanac
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
@@ -66,8 +68,9 @@ class Controller:
         """The task queue: two environments may share an engine."""
         return f"bleen-{self.settings.environment}"
 
+    @cached_property
     def world(self) -> World:
-        """Return the ports that rollouts need."""
+        """The ports that rollouts need."""
         return World(
             images=self.provided.images,
             bases=self.bases,
@@ -90,6 +93,8 @@ class Controller:
             ledger=self.ledger,
             notary=self.notary,
             notices=self.notices,
+            almanac=HolidayAlmanac(),
+            freezes=self.world.freezes,
             fleets=self.provided.fleets,
             gateway=self.provided.gateway,
             images=self.provided.images,
@@ -113,7 +118,7 @@ class Controller:
         stop = asyncio.Event()
         api = build_api(self.providers(), read_token(self.settings))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
+            tasks.create_task(run_worker(self.client, self.world, stop, self.queue))
             renewing = self.control.keep_renewing(self.settings.patches)
             beside = [tasks.create_task(each) for each in (self.notary.run(), keep_giving_back(), renewing)]
             try:

@@ -16,6 +16,7 @@ BleenError
 │   ├── PortTaken        another program listens where Bleen must
 │   └── LawBroken        a decision would break a law; nothing was done
 └── Conflict             someone else was first
+    ├── Frozen           the environment takes no new rollouts now
     ├── StaleGeneration  a newer split is already in force
     ├── NothingToDo      there is no rollout that could take the command
     └── AlreadyRunning   a second platform, or a second rollout
@@ -108,6 +109,10 @@ class LawBroken(Permanent):
     def __init__(self, law: int, why: str) -> None:
         super().__init__(f"law {law} would be broken", why=why, next="bleen explain shows the decision")
         self.law = law
+
+
+class Frozen(Conflict):
+    """The environment takes no new rollouts now: a freeze, a holiday, or no window is open."""
 
 
 class StaleGeneration(Conflict):

@@ -25,6 +25,7 @@ class Intent(Value, frozen=True):
     by: str
     trusted: bool = False
     asked: datetime | None = None
+    exempt: str = ""
 
 
 def check_turn(service: str, release: int, asked: datetime | None, newer: int, newer_asked: datetime | None) -> None:
@@ -70,6 +71,8 @@ def plan(intent: Intent, releases: Mapping[int, ReleaseRef], seen: Observation, 
         started=now,
         step_since=now,
         asked=intent.asked,
+        admitted=seen.closed is None or bool(intent.exempt),
+        exempt=intent.exempt,
     )
 
 

@@ -24,9 +24,12 @@ from bleen.interfaces.views import (
     AuditPage,
     BuildLine,
     BuildList,
+    CalendarOrder,
     DryRun,
     Explanation,
     ExportOrder,
+    FreezeOrder,
+    FreezeView,
     GoBackOrder,
     HistoryView,
     ImageBuilt,
@@ -49,6 +52,7 @@ from bleen.interfaces.views import (
     ServiceList,
     ServiceView,
     StageEnded,
+    ThawOrder,
     TokenList,
     TokenOrder,
 )
@@ -101,9 +105,10 @@ class Client:
         """Return why the last rollout of ``service`` went as it did."""
         return self._get(f"/v1/services/{service}/explanation", Explanation, environment=environment)
 
-    def deploy(self, request: DeployRequest, *, break_glass: str = "") -> DeployResult:
+    def deploy(self, request: DeployRequest, *, break_glass: str = "", override_freeze: str = "") -> DeployResult:
         """Make a release and roll it out; returns when it is on its way, which takes as long as its image."""
-        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING, break_glass=break_glass)
+        reasons = {"break_glass": break_glass, "override_freeze": override_freeze}
+        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING, **reasons)
 
     def dry_run(self, request: DeployRequest) -> DryRun:
         """Return what `deploy` would do."""
@@ -125,6 +130,24 @@ class Client:
     def scale(self, environment: str, service: str, order: ScaleOrder) -> ScaleResult:
         """Change the number of instances."""
         return self._post(f"/v1/services/{service}/scale", order, ScaleResult, environment=environment)
+
+    def freeze_of(self, environment: str) -> FreezeView:
+        """Return whether an environment takes rollouts now, and what it goes by."""
+        return self._get(f"/v1/environments/{environment}/freeze", FreezeView)
+
+    def freeze(self, environment: str, order: FreezeOrder) -> FreezeView:
+        """Let no rollout begin there."""
+        return self._post(f"/v1/environments/{environment}/freeze", order, FreezeView)
+
+    def thaw(self, environment: str, order: ThawOrder) -> FreezeView:
+        """End a freeze before its time."""
+        return self._post(f"/v1/environments/{environment}/thaw", order, FreezeView)
+
+    def set_calendar(self, environment: str, order: CalendarOrder) -> FreezeView:
+        """Let an environment go by a calendar."""
+        options = {"content": encode(order), "headers": {"content-type": "application/json", "idempotency-key": str(uuid4())}}
+        view: FreezeView = self._ask("PUT", f"/v1/environments/{environment}/calendar", FreezeView, **options)
+        return view
 
     def rollouts(self) -> ActiveRollouts:
         """Return every rollout under way, in every environment, warm times included."""

@@ -41,6 +41,7 @@ _RANKS: dict[type[BleenError], tuple[int, int]] = {
     errors.StartFailed: (500, 3),
     errors.PortTaken: (500, 3),
     errors.LawBroken: (409, 3),
+    errors.Frozen: (409, 3),
     errors.StaleGeneration: (409, 3),
     errors.NothingToDo: (409, 3),
     errors.AlreadyRunning: (409, 3),

@@ -65,7 +65,7 @@ def _headers(door: Door, release: str) -> dict[str, str]:
 
 
 def _client(door: Door, timeout: float, headers: dict[str, str]) -> httpx.AsyncClient:
-    """Return a client of a gateway, past any proxy. One that speaks plain HTTP needs no authorities, which take time to load."""
+    """Return a client of a gateway, past any proxy. Plain HTTP needs no authorities, which take time to load."""
     verify = authorities() if door.url.startswith("https:") else False
     return httpx.AsyncClient(base_url=door.url, timeout=timeout, headers=headers, trust_env=False, verify=verify)
 

@@ -87,6 +87,7 @@ class Activities:
             by=request.by,
             trusted=request.trusted,
             asked=request.asked,
+            exempt=request.exempt,
         )
         rollout = plan(intent, refs, seen, seen.at)
         entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))

@@ -130,4 +130,5 @@ def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:
         by=request.by,
         token=workflow.info().workflow_id,
         asked=workflow.info().start_time,
+        exempt=request.exempt,
     )

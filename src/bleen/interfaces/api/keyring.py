@@ -9,8 +9,8 @@ from bleen.domain.codec import digest_of
 from bleen.domain.duration import Duration
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.ledger import Draft, Entry, TokenMade, TokenRevoked
-from bleen.interfaces.api.recent import Recent
 from bleen.ports import Ledger
+from bleen.workflows.recent import Recent
 
 PREFIX = "bleen"
 LONGEST = Duration.parse("366d")

@@ -16,7 +16,8 @@ from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Bases, Builder, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner, Tell
+from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner, Tell
+from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     BuildRequest,
     DeployRequest,
@@ -80,6 +81,9 @@ class Providers:
     ledger: Ledger
     notary: Notary
     notices: Notices
+    almanac: Almanac
+    freezes: Freezes
+    """When each environment takes rollouts. Rollouts look at the same one: a freeze counts from its entry on."""
     fleets: Fleets
     gateway: Gateway
     images: Images

@@ -19,6 +19,7 @@ from bleen.interfaces.api import (
     audit,
     deployments,
     events,
+    freezes,
     images,
     overview,
     parts,
@@ -39,7 +40,7 @@ from bleen.interfaces.api.sessions import Sessions
 from bleen.interfaces.api.signals import Signals
 from bleen.interfaces.console import pages
 
-ROOMS = (parts, images, patches, services, overview, signals, deployments, audit, tokens, signing_in, events)
+ROOMS = (parts, images, patches, services, freezes, overview, signals, deployments, audit, tokens, signing_in, events)
 ROUTES = tuple(route for room in ROOMS for route in room.ROUTES)
 METRICS = PrometheusConfig(app_name="bleen", prefix="bleen", group_path=True, exclude=["/healthz", "/readyz"])
 

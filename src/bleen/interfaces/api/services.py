@@ -10,12 +10,13 @@ from msgspec import structs
 
 from bleen.domain.access import Role
 from bleen.domain.codec import encode
-from bleen.domain.command import Advance, Command
+from bleen.domain.command import Advance, Command, Exempt
 from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.interfaces.api import reading
 from bleen.interfaces.api.approval import Act, check_approval
+from bleen.interfaces.api.freezes import check_open, tell_override
 from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here
 from bleen.interfaces.views import (
@@ -34,6 +35,9 @@ from bleen.workflows.messages import DeployResult, RollbackRequest, ScaleRequest
 Environment = Annotated[str, QueryParameter(description="Default: the environment of the platform.")]
 BreakGlass = Annotated[
     str, QueryParameter(description="In an emergency: why this goes past the approval by somebody else.", max_length=500)
+]
+OverrideFreeze = Annotated[
+    str, QueryParameter(description="By an approver: why this begins in a freeze, or outside a window.", max_length=500)
 ]
 VIEW = {"needs": Role.VIEWER, "within": "environment"}
 DEPLOY = {"needs": Role.DEPLOYER, "within": "environment"}
@@ -98,7 +102,12 @@ async def command(
     if isinstance(data, Advance):
         asker.check(Role.APPROVER, where)
         await check_approval(providers, Act(signed.by, "promote", where, service, break_glass), asker)
-    return await providers.control.command(where, service, signed)
+    if isinstance(data, Exempt):
+        asker.check(Role.APPROVER, where)
+    rollout = await providers.control.command(where, service, signed)
+    if isinstance(data, Exempt):
+        await tell_override(providers, Act(signed.by, "promote", where, service, data.reason))
+    return rollout
 
 
 @post("/v1/services/{service:str}/rollback", status_code=200, opt=DEPLOY)
@@ -122,8 +131,10 @@ async def retry(
         raise NothingToDo(f"{last.id} is under way: there is nothing to retry", next=f"bleen status {service} --watch")
     if isinstance(last.outcome, Promoted):
         raise NothingToDo(f"{last.id} was promoted: there is nothing to retry", next=f"bleen deploy {service}")
+    by = asker.signs(data.by)
+    await check_open(providers, Act(by, "retry", where, service), asker)
     result: DeployResult | Rollout = await providers.control.rollback(
-        RollbackRequest(where, service, asker.signs(data.by), last.target.number)
+        RollbackRequest(where, service, by, last.target.number, retry=True)
     )
     return Returning(result) if isinstance(result, Rollout) else result
 

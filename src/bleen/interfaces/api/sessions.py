@@ -14,8 +14,8 @@ from bleen.domain.codec import digest_of
 from bleen.domain.errors import InvalidInput
 from bleen.domain.ledger import Draft, Entry, SessionClosed, SessionOpened
 from bleen.interfaces.api.keyring import Keyring
-from bleen.interfaces.api.recent import Recent
 from bleen.ports import Ledger
+from bleen.workflows.recent import Recent
 
 LINK_LASTS = timedelta(minutes=5)
 LASTS = timedelta(hours=12)

@@ -12,6 +12,7 @@ from msgspec import NODEFAULT
 from msgspec import inspect as types
 
 from bleen.domain.base import Recipe
+from bleen.domain.calendar import Calendars
 from bleen.domain.duration import Duration
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
@@ -120,6 +121,36 @@ like.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+CALENDARS_EXAMPLE = """\
+calendars:
+  production:
+    zone: Europe/Berlin
+    windows:
+      - {days: [mon, tue, wed, thu], from: "09:00", to: "16:00"}
+    holidays: {country: DE, subdivision: BE}
+    freezes:
+      - {from: 2026-12-18, to: 2027-01-06, reason: the year's end}
+"""
+
+_CALENDARS_INTRODUCTION = f"""\
+# The calendars file
+
+`infrastructure/calendars.yaml` says when rollouts may begin in which environment. This is a whole one:
+
+```yaml
+{CALENDARS_EXAMPLE}```
+
+`bleen validate` names every mistake with its line. `bleen schema calendars` prints the JSON Schema, for editors. `bleen
+calendar apply` has the environments go by it; [the guide](../guides/freezes.md) shows what that leads to.
+
+- Until it is applied it changes nothing. That takes the role admin: those who deploy do not open their own windows.
+- Every time is what a clock on the wall of `zone` shows, in summer and in winter. An hour that a change to summer time leaves
+  out is in no window; one that a change back repeats is in its window twice.
+- A window that closes, and a holiday, keep rollouts from beginning. A freeze also holds those under way, once their step is
+  done.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 _TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
 
 
@@ -138,11 +169,17 @@ def policy_reference() -> str:
     return "\n".join([_POLICY_INTRODUCTION, *(_section(kind, Policy) for kind in structs_of(Policy))])
 
 
+def calendars_reference() -> str:
+    """Return the reference page of calendars."""
+    return "\n".join([_CALENDARS_INTRODUCTION, *(_section(kind, Calendars) for kind in structs_of(Calendars))])
+
+
 def write(folder: Path) -> None:
     """Write the pages into ``folder``."""
     (folder / "service-file.md").write_text(service_reference(), encoding="utf-8")
     (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
     (folder / "policy-file.md").write_text(policy_reference(), encoding="utf-8")
+    (folder / "calendars-file.md").write_text(calendars_reference(), encoding="utf-8")
 
 
 def _section(kind: types.StructType, top: type) -> str:
