@@ -18,6 +18,7 @@ from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.domain.views import standing
 from bleen.workflows.building import build_image
@@ -177,7 +178,7 @@ class InlineControl:
             wanted.trusted,
         )
         run = _Run(plan(intent, refs, seen, seen.at))
-        await self._enter(run, RolloutStarted(run.rollout), by=wanted.by)
+        await self._enter(run, RolloutStarted(run.rollout, trace_of(run.rollout)), by=wanted.by)
         self._runs[env, service] = run
         task = asyncio.create_task(self._drive(run))
         self._tasks.add(task)

@@ -11,9 +11,12 @@ from bleen import __version__
 from bleen.app.home import read_address, read_token
 from bleen.app.parts import database_of, engine_of
 from bleen.domain.errors import BleenError, Unreachable
+from bleen.domain.issuer import Access
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
+from bleen.interfaces.repository.access import read_access
 from bleen.interfaces.views import Part, PlatformView
+from bleen.ports import Issuers
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.place import gateway_folder, places
@@ -33,6 +36,7 @@ from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
 from bleen.workflows.notary import Notary
+from bleen.workflows.tracer import Tracer
 from bleen.workflows.worker import run_worker
 from bleen.workflows.world import World
 
@@ -48,6 +52,7 @@ class Controller:
     def __init__(self, settings: Settings, client: Client) -> None:
         self.settings = settings
         self.client = client
+        self.access = read_access(settings.access_file)
         self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
         self.images = LocalImages(settings.path)
         self.bases = LocalBases(settings.path)
@@ -107,6 +112,10 @@ class Controller:
             gateway_port=self.settings.ports.gateway,
             four_eyes=frozenset(self.settings.four_eyes),
             hosts=self.settings.hosts,
+            rate=self.settings.rate,
+            strangers_rate=self.settings.strangers_rate,
+            access=self.access,
+            issuers=_issuers(self.access),
             trouble=self._trouble,
         )
 
@@ -118,11 +127,21 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
             sealing = tasks.create_task(self.notary.run())
+            tracing = tasks.create_task(self._trace())
             try:
                 await serve(api, self.settings.ports.api)
             finally:
                 sealing.cancel()
+                tracing.cancel()
                 stop.set()
+
+    async def _trace(self) -> None:
+        """Tell what rollouts did, where somebody collects it."""
+        if self.settings.traces_url:
+            from bleen.providers.otlp import OtlpTraces  # 2 MB, for whoever uses it
+
+            traces = OtlpTraces(self.settings.path / "traces.json", self.settings.environment)
+            await Tracer(self.ledger, traces).run()
 
     def _url_of(self, service: str) -> str:
         port = self.gateway.service_port(self.settings.environment, service)
@@ -148,6 +167,14 @@ class Controller:
                 for p in await self.fleets.parts()
             ),
         )
+
+
+def _issuers(access: Access) -> Issuers | None:
+    if not access.issuers:
+        return None
+    from bleen.providers.oidc import OidcIssuers  # 3 MB, for whoever uses it
+
+    return OidcIssuers(access)
 
 
 def _ledger(settings: Settings) -> PostgresLedger:

@@ -8,14 +8,16 @@ from typing import Protocol
 
 from litestar.di import NamedDependency
 
+from bleen.domain.allowance import Allowance
 from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest
+from bleen.domain.issuer import Access
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner
+from bleen.ports import Bases, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Notices, Scanner
 from bleen.workflows.messages import (
     DeployRequest,
     DeployResult,
@@ -95,6 +97,14 @@ class Providers:
     """When bases are renewed, and in which order services follow."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine."""
+    access: Access = field(default_factory=Access)
+    """Whom the controller believes about who somebody is."""
+    issuers: Issuers | None = None
+    """Those of ``access``; None where it has none."""
+    rate: Allowance | None = None
+    """How often one token may ask; None: as often as it likes."""
+    strangers_rate: Allowance | None = None
+    """How often one address may ask without a token that counts."""
     trouble: Callable[[], str] = str
     """Says what is wrong with the machine, such as a full disk; empty where nothing is."""
 
