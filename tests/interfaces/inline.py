@@ -19,6 +19,7 @@ from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.domain.views import standing
 from bleen.ports import Tell
@@ -191,7 +192,7 @@ class InlineControl:
             exempt=wanted.exempt,
         )
         run = _Run(plan(intent, refs, seen, seen.at))
-        await self._enter(run, RolloutStarted(run.rollout), by=wanted.by)
+        await self._enter(run, RolloutStarted(run.rollout, trace_of(run.rollout)), by=wanted.by)
         self._runs[env, service] = run
         task = asyncio.create_task(self._drive(run))
         self._tasks.add(task)

@@ -17,6 +17,7 @@ from bleen.domain.ledger import Checked, Commanded, Decided, Finished, ReleaseMa
 from bleen.domain.listing import Listing
 from bleen.domain.rollout import Aborted, Failed, Promoted, RolledBack, Superseded
 from bleen.domain.service import Checks
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.activities import Activities
@@ -39,8 +40,10 @@ async def test_a_deployment_is_decided_recorded_and_carried_out(stage: Stage) ->
     assert stage.serving == 2
     assert [f.release for f in await stage.fleets.observe(stage.service)] == [2]
     assert names(await stage.decisions(second)) == ["Launch", "Shift", "Shift", "Promote", "Shift", "Retire", "Done"]
-    kinds = [type(e.event) for e in await stage.entries() if e.rollout == second]
+    events = [e.event for e in await stage.entries() if e.rollout == second]
+    kinds = [type(event) for event in events]
     assert kinds[0] is RolloutStarted and kinds[-1] is Finished and Settled in kinds
+    assert isinstance(events[0], RolloutStarted) and events[0].trace == trace_of(events[0].rollout)
 
 
 async def test_a_decision_is_in_the_ledger_before_it_is_carried_out(stage: Stage) -> None:

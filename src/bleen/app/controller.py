@@ -13,9 +13,12 @@ from bleen.app.home import read_address, read_token
 from bleen.app.parts import database_of, embedded_of, engine_of
 from bleen.app.provided import Provided, provided
 from bleen.domain.errors import BleenError
+from bleen.domain.issuer import Access
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
+from bleen.interfaces.repository.access import read_access
 from bleen.interfaces.views import Part, PlatformView
+from bleen.ports import Issuers
 from bleen.providers.almanac import HolidayAlmanac
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.hook import Hook
@@ -34,6 +37,7 @@ from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
 from bleen.workflows.notary import Notary
+from bleen.workflows.tracer import Tracer
 from bleen.workflows.worker import run_worker
 from bleen.workflows.world import World
 
@@ -51,6 +55,7 @@ class Controller:
         self.settings = settings
         self.client = client
         self.provided = provided
+        self.access = read_access(settings.access_file)
         self.agent = AgentFleets(settings.runtime_path / "agent.sock")
         self.local_images = images
         self.bases = LocalBases(settings.path)
@@ -110,6 +115,10 @@ class Controller:
             gateway_port=self.provided.gateway_port,
             four_eyes=frozenset(self.settings.four_eyes),
             hosts=self.settings.hosts,
+            rate=self.settings.rate,
+            strangers_rate=self.settings.strangers_rate,
+            access=self.access,
+            issuers=_issuers(self.access),
             trouble=self._trouble,
         )
 
@@ -120,13 +129,22 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_worker(self.client, self.world, stop, self.queue))
             renewing = self.control.keep_renewing(self.settings.patches)
-            beside = [tasks.create_task(each) for each in (self.notary.run(), keep_giving_back(), renewing)]
+            doing = (self.notary.run(), keep_giving_back(), renewing, self._trace())
+            beside = [tasks.create_task(each) for each in doing]
             try:
                 await serve(api, self.settings.ports.api)
             finally:
                 for task in beside:
                     task.cancel()
                 stop.set()
+
+    async def _trace(self) -> None:
+        """Tell what rollouts did, where somebody collects it."""
+        if self.settings.traces_url:
+            from bleen.providers.otlp import OtlpTraces  # 2 MB, for whoever uses it
+
+            traces = OtlpTraces(self.settings.path / "traces.json", self.settings.environment)
+            await Tracer(self.ledger, traces).run()
 
     def _trouble(self) -> str:
         free = shutil.disk_usage(self.settings.home).free
@@ -146,6 +164,14 @@ class Controller:
                 for p in await self.agent.parts()
             ),
         )
+
+
+def _issuers(access: Access) -> Issuers | None:
+    if not access.issuers:
+        return None
+    from bleen.providers.oidc import OidcIssuers  # 3 MB, for whoever uses it
+
+    return OidcIssuers(access)
 
 
 def _ledger(settings: Settings) -> PostgresLedger:

@@ -17,6 +17,7 @@ from bleen.domain.image import Image
 from bleen.domain.inventory import BillFormat
 from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
+from bleen.interfaces.admission import LoginClaim, LoginResult, LoginStarted
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
@@ -69,7 +70,8 @@ class Client:
 
     def __init__(self, server: Server, *, transport: httpx.BaseTransport | None = None) -> None:
         self.server = server
-        headers = {"authorization": f"Bearer {server.token}", "accept": "application/json"}
+        bearer = {"authorization": f"Bearer {server.token}"} if server.token else {}
+        headers = bearer | {"accept": "application/json"}
         secure = server.address.startswith("https:")  # certificates take 30 ms to load
         self._http = httpx.Client(
             base_url=server.address, headers=headers, timeout=_QUICK, transport=transport, trust_env=False, verify=secure
@@ -184,6 +186,18 @@ class Client:
     def link(self, by: str) -> Link:
         """Make a link that signs a browser in, once."""
         return self._post("/v1/links", LinkOrder(by), Link)
+
+    def start_login(self) -> LoginStarted:
+        """Begin to sign in with the issuer that the server believes; somebody confirms the code."""
+        return self._ask("POST", "/v1/logins", LoginStarted)
+
+    def claim_login(self, secret: str) -> LoginResult:
+        """Ask whether somebody has; the token is told this once."""
+        return self._post("/v1/logins/claim", LoginClaim(secret), LoginResult)
+
+    def end_token(self) -> None:
+        """Let the token that asks count no longer."""
+        self._ask("DELETE", "/v1/token", None)
 
     def images(self) -> ImageList:
         """Return every image, newest first."""

@@ -16,6 +16,7 @@ from bleen.domain.notice import Notice
 from bleen.domain.plan import Intent, check_turn, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.workflows.building import Pipeline
 from bleen.workflows.messages import DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
@@ -90,7 +91,8 @@ class Activities:
             exempt=request.exempt,
         )
         rollout = plan(intent, refs, seen, seen.at)
-        entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))
+        started = RolloutStarted(rollout, trace_of(rollout))
+        entry = await world.ledger.append(Draft(key, env, service, started, by=request.by, rollout=rollout.id))
         # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
         return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
 

@@ -17,8 +17,8 @@ from bleen.interfaces.api import reading
 from bleen.interfaces.api.approval import Act, check_deployment
 from bleen.interfaces.api.freezes import check_open
 from bleen.interfaces.api.guard import Asker
+from bleen.interfaces.api.options import BreakGlass, OverrideFreeze
 from bleen.interfaces.api.providers import Here, Providers
-from bleen.interfaces.api.services import BreakGlass, OverrideFreeze
 from bleen.interfaces.thinning import thinned
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
 from bleen.workflows.building import deaf
