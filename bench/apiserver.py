@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from bleen import __version__
 from bleen.domain.command import Command
 from bleen.domain.errors import NothingToDo
+from bleen.domain.image import Image
+from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.api import Providers, build_api, serve
 from bleen.interfaces.views import PlatformView
+from bleen.ports import Tell
+from bleen.providers.memory.almanac import MemoryAlmanac
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -21,7 +26,9 @@ from bleen.providers.memory.notices import MemoryNotices
 from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
+from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
+    BuildRequest,
     DeployRequest,
     DeployResult,
     Progress,
@@ -31,6 +38,7 @@ from bleen.workflows.messages import (
     ScaleResult,
 )
 from bleen.workflows.notary import Notary
+from bleen.workflows.world import utc_now
 
 TOKEN = "bench"
 
@@ -40,6 +48,12 @@ class Idle:
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         raise NothingToDo("this server only reads")
+
+    async def build(self, wanted: BuildRequest, tell: Tell) -> Image:
+        raise NothingToDo("this server only reads")
+
+    async def builds(self) -> Sequence[Building]:
+        return ()
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
         raise NothingToDo("this server only reads")
@@ -70,16 +84,20 @@ async def _platform() -> PlatformView:
 def providers(url: str) -> Providers:
     """Return the API's ports over the ledger of ``url``."""
     images, gateways, ledger = MemoryImages(), MemoryGateways(("local",)), PostgresLedger(url)
+    bases = MemoryBases(images)
     return Providers(
         control=Idle(),
         ledger=ledger,
         notary=Notary(ledger, PostgresLog(ledger.database), MemorySeal()),
         notices=MemoryNotices(),
+        almanac=MemoryAlmanac(),
+        freezes=Freezes(ledger, utc_now),
         fleets=MemoryFleets(images, MemoryBackends(gateways)),
         gateway=MemoryGateway(gateways),
         images=images,
-        bases=MemoryBases(images),
+        bases=bases,
         scanner=MemoryScanner(images),
+        builder=MemoryBuilder(images, bases),
         metrics=MemoryMetrics(),
         platform=_platform,
         own_port=lambda environment, service: None,

@@ -34,6 +34,7 @@ from bleen.providers.azure.gallery import Gallery
 from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Patience, Tier
 from bleen.providers.azure.metrics import AzureMetrics
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.ledger import MemoryLedger
 from bleen.providers.memory.notices import MemoryNotices
@@ -68,9 +69,10 @@ class Estate:
         tier = Tier(self._there.blobs, patience=Patience(look=0.1))
         self.fleets = AzureFleets(self._there, Gallery(self._there, self._keys), AzureBackends(tier), _TIMING)
         self.gateway = AzureGateway(tier)
+        bases = MemoryBases(self.images)
         self.world = World(
             images=self.images,
-            bases=MemoryBases(self.images),
+            bases=bases,
             fleets=self.fleets,
             gateway=self.gateway,
             ledger=self.ledger,
@@ -78,6 +80,7 @@ class Estate:
             metrics=AzureMetrics(tier),
             notices=MemoryNotices(),
             scanner=MemoryScanner(self.images),
+            builder=MemoryBuilder(self.images, bases),
             regions=("local",),
         )
 

@@ -101,7 +101,7 @@ async def test_without_a_bake_command_it_says_which_version_is_lacking(bench: Ga
     assert await waiting.build("hello", bench.source(1), bench.folder) == image
 
 
-BAKING = Baking("hello", "1.2.3", f"sha256:{7:064x}", f"sha256:{8:064x}", "/nowhere")
+BAKING = Baking("hello", "1.2.3", f"sha256:{7:064x}", f"sha256:{8:064x}", "host", "/nowhere")
 
 
 async def test_a_command_bakes(cloud: Cloud) -> None:
@@ -123,6 +123,27 @@ async def test_a_command_that_fails_says_why(command: tuple[str, ...], why: str)
     """Nothing is published, and what it said is repeated."""
     with pytest.raises(BuildFailed, match=why):
         await CommandBake(command, patience=0.5)(BAKING)
+
+
+async def test_a_command_that_takes_too_long_is_told_to_end_with_all_that_it_started(tmp_path: Path) -> None:
+    """Not killed: a machine that it made in Azure is taken down by nobody else."""
+    said = tmp_path / "said"
+    script = f"sh -c 'trap \"echo down > {said}; exit\" TERM; sleep 30 & wait' & wait"
+    with pytest.raises(BuildFailed, match="not finished"):
+        await CommandBake(("sh", "-c", f"trap 'wait' TERM; {script}"), patience=0.5)(BAKING)
+    assert said.read_text() == "down\n"
+
+
+async def test_a_version_that_another_made_meanwhile_is_as_good(bench: GalleryBench) -> None:
+    """The gallery takes a version once, so that the command of whoever came second fails."""
+
+    async def second(baking: Baking) -> None:
+        await bench.baker(baking)
+        raise BuildFailed("the gallery has this version")
+
+    images = GalleryImages(bench.images._azure, bench.images._gallery, bench.local.images, second)
+    built = await images.build("hello", bench.source(1), bench.folder)
+    assert (await images.verify(built.digest)).name == "hello"
 
 
 async def test_a_command_that_bakes_something_else_is_found_out(bench: GalleryBench) -> None:

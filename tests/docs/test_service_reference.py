@@ -5,16 +5,22 @@ from pathlib import Path
 import pytest
 
 from bleen.domain.base import Recipe
+from bleen.domain.calendar import Calendars
 from bleen.domain.fidelity import Estate
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import parse_document
 from bleen.interfaces.repository.reference import (
+    ACCESS_EXAMPLE,
     AZURE_EXAMPLE,
+    CALENDARS_EXAMPLE,
     EXAMPLE,
     IMAGE_EXAMPLE,
     POLICY_EXAMPLE,
+    access_reference,
     azure_reference,
+    calendars_reference,
     image_reference,
     policy_reference,
     service_reference,
@@ -26,6 +32,8 @@ PAGE = Path(__file__).parents[2] / "docs/reference/service-file.md"
 IMAGE_PAGE = PAGE.with_name("image-file.md")
 AZURE_PAGE = PAGE.with_name("azure-file.md")
 POLICY_PAGE = PAGE.with_name("policy-file.md")
+CALENDARS_PAGE = PAGE.with_name("calendars-file.md")
+ACCESS_PAGE = PAGE.with_name("access-file.md")
 
 
 def test_the_page_is_what_the_types_say() -> None:
@@ -34,9 +42,21 @@ def test_the_page_is_what_the_types_say() -> None:
     assert IMAGE_PAGE.read_text("utf-8") == image_reference()
     assert POLICY_PAGE.read_text("utf-8") == policy_reference()
     assert AZURE_PAGE.read_text("utf-8") == azure_reference()
+    assert CALENDARS_PAGE.read_text("utf-8") == calendars_reference()
+    assert ACCESS_PAGE.read_text("utf-8") == access_reference()
 
 
-@pytest.mark.parametrize(("top", "path"), [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE), (Estate, AZURE_PAGE)])
+@pytest.mark.parametrize(
+    ("top", "path"),
+    [
+        (Service, PAGE),
+        (Recipe, IMAGE_PAGE),
+        (Policy, POLICY_PAGE),
+        (Estate, AZURE_PAGE),
+        (Calendars, CALENDARS_PAGE),
+        (Access, ACCESS_PAGE),
+    ],
+)
 def test_the_page_names_every_key_of_every_struct(top: type, path: Path) -> None:
     """No key can be added without its row."""
     page = path.read_text("utf-8")
@@ -70,6 +90,18 @@ def test_the_gateways_on_the_page_are_good_ones() -> None:
     """They stand there word for word."""
     assert not mismatches(parse_document(AZURE_EXAMPLE.encode(), "example"), Estate)
     assert AZURE_EXAMPLE in AZURE_PAGE.read_text("utf-8")
+
+
+def test_the_calendars_on_the_page_are_good_ones() -> None:
+    """They stand there word for word."""
+    assert not mismatches(parse_document(CALENDARS_EXAMPLE.encode(), "example"), Calendars)
+    assert CALENDARS_EXAMPLE in CALENDARS_PAGE.read_text("utf-8")
+
+
+def test_the_access_file_on_the_page_is_a_good_one() -> None:
+    """It stands there word for word."""
+    assert not mismatches(parse_document(ACCESS_EXAMPLE.encode(), "example"), Access)
+    assert ACCESS_EXAMPLE in ACCESS_PAGE.read_text("utf-8")
 
 
 def test_a_line_is_enough_for_a_canary() -> None:

@@ -116,7 +116,7 @@ def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) 
     tree.mkdir()
     (tree / "hello.py").write_text("print(1)\n")
     digest = f"sha256:{7:064x}"
-    baking = Baking("hello", "1.2.3", digest, digest, str(tree))
+    baking = Baking("hello", "1.2.3", digest, digest, "host", str(tree))
     own = {"PACKER_VERB": "validate", "CHECKPOINT_DISABLE": "1", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     command = shlex.split(f"sh {folder}/bake.sh {folder}/example.pkrvars.hcl")
     for told, code in ((baking_json(baking), 0), ("{}", 1)):

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bleen.app.provided import Provided
+from bleen.app.provided import OwnImages, Provided
 from bleen.domain.codec import decode
 from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.listing import service_key
 from bleen.interfaces.platform import AzureReport, Finding
 from bleen.providers.local.images.keys import Keys
-from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.prober import Door
 from bleen.settings import Settings
 
@@ -51,14 +50,14 @@ _HTTPS = 443
 
 
 @asynccontextmanager
-async def provided_by_azure(settings: Settings, images: LocalImages) -> AsyncIterator[Provided]:
+async def provided_by_azure(settings: Settings, own: OwnImages) -> AsyncIterator[Provided]:
     """Yield the ports of the site that ``settings`` name; InvalidInput where the site is of another place than they say."""
     site = site_of(settings)
     _check_installed()
     from bleen.providers.azure.connection import connected
 
     async with connected(site) as azure, _alone(settings, azure) as lease:
-        found, close = _ports(settings, azure, images, lease)
+        found, close = _ports(settings, azure, own, lease)
         try:
             yield found
         finally:
@@ -129,8 +128,9 @@ def site_of(settings: Settings) -> "Site":
 
 
 def _ports(
-    settings: Settings, azure: "Azure", images: LocalImages, lease: "Lease"
+    settings: Settings, azure: "Azure", own: OwnImages, lease: "Lease"
 ) -> tuple[Provided, Callable[[], Awaitable[None]]]:
+    from bleen.providers.azure.builder import GalleryBuilder
     from bleen.providers.azure.fleet import Timing
     from bleen.providers.azure.fleets import AzureFleets
     from bleen.providers.azure.gallery import Gallery
@@ -141,6 +141,7 @@ def _ports(
 
     gallery = Gallery(azure, Keys(settings.path / "keys"))
     bake = CommandBake(settings.azure_bake) if settings.azure_bake else nobody
+    images = GalleryImages(azure, gallery, own.images, bake)
     tier = Tier(azure.blobs, ScaleSets(azure).members, lease=lease.id)
     timing = Timing(first=settings.azure_look.total_seconds())
     fleets = AzureFleets(azure, gallery, AzureBackends(tier), timing, lease.check)
@@ -148,7 +149,8 @@ def _ports(
     found = Provided(
         fleets=fleets,
         gateway=gateway,
-        images=GalleryImages(azure, gallery, images, bake),
+        images=images,
+        builder=GalleryBuilder(own.builder, images),
         golden=AzureMetrics(tier),
         signals=AzureMetrics(tier),
         door_of=Doors(azure.site, gateway).door_of,

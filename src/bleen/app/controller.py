@@ -4,22 +4,26 @@ import asyncio
 import logging
 import shutil
 import sys
+from functools import cached_property
 
 from temporalio.client import Client
 
 from bleen import __version__
 from bleen.app.home import read_address, read_token
-from bleen.app.parts import database_of, engine_of
-from bleen.app.provided import Provided, provided
+from bleen.app.parts import database_of, embedded_of, engine_of
+from bleen.app.provided import OwnImages, Provided, provided
 from bleen.domain.errors import BleenError
+from bleen.domain.issuer import Access
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
+from bleen.interfaces.repository.access import read_access
 from bleen.interfaces.views import Part, PlatformView
+from bleen.ports import Issuers
+from bleen.providers.almanac import HolidayAlmanac
 from bleen.providers.custom import CustomMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
-from bleen.providers.local.images.bases import LocalBases
-from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.local.heap import keep_giving_back
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -30,6 +34,7 @@ from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
 from bleen.workflows.notary import Notary
+from bleen.workflows.tracer import Tracer
 from bleen.workflows.worker import run_worker
 from bleen.workflows.world import World
 
@@ -42,15 +47,14 @@ _LEAST_FREE = 8_000_000
 class Controller:
     """Every port of one platform, and what stands on them."""
 
-    def __init__(self, settings: Settings, client: Client, images: LocalImages, provided: Provided) -> None:
-        """``images`` are those of this machine, where images are built and looked into whoever runs them."""
+    def __init__(self, settings: Settings, client: Client, own: OwnImages, provided: Provided) -> None:
         self.settings = settings
         self.client = client
         self.provided = provided
+        self.access = read_access(settings.access_file)
         self.agent = AgentFleets(settings.runtime_path / "agent.sock")
-        self.local_images = images
-        self.bases = LocalBases(settings.path)
-        self.scanner = ImageScanner(images, self.bases, osv_url=settings.osv_url)
+        self.own = own
+        self.scanner = ImageScanner(own.builder, own.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
@@ -63,11 +67,12 @@ class Controller:
         """The task queue: two environments may share an engine."""
         return f"bleen-{self.settings.environment}"
 
+    @cached_property
     def world(self) -> World:
-        """Return the ports that rollouts need."""
+        """The ports that rollouts need."""
         return World(
             images=self.provided.images,
-            bases=self.bases,
+            bases=self.own.bases,
             fleets=self.provided.fleets,
             gateway=self.provided.gateway,
             ledger=self.ledger,
@@ -75,6 +80,7 @@ class Controller:
             metrics=self.metrics,
             notices=self.notices,
             scanner=self.scanner,
+            builder=self.provided.builder,
             regions=self.settings.regions,
         )
 
@@ -86,13 +92,16 @@ class Controller:
             ledger=self.ledger,
             notary=self.notary,
             notices=self.notices,
+            almanac=HolidayAlmanac(),
+            freezes=self.world.freezes,
             fleets=self.provided.fleets,
             gateway=self.provided.gateway,
             images=self.provided.images,
-            bases=self.bases,
+            bases=self.own.bases,
             scanner=self.scanner,
+            builder=self.provided.builder,
             metrics=self.provided.signals,
-            export=self.local_images.export,
+            export=self.own.images.export,
             platform=self._platform,
             own_port=self.provided.own_port,
             environment=self.settings.environment,
@@ -100,6 +109,10 @@ class Controller:
             gateway_port=self.provided.gateway_port,
             four_eyes=frozenset(self.settings.four_eyes),
             hosts=self.settings.hosts,
+            rate=self.settings.rate,
+            strangers_rate=self.settings.strangers_rate,
+            access=self.access,
+            issuers=_issuers(self.access),
             trouble=self._trouble,
         )
 
@@ -107,15 +120,25 @@ class Controller:
         """Work and answer until stopped by a signal."""
         stop = asyncio.Event()
         api = build_api(self.providers(), read_token(self.settings))
-        await self.control.keep_renewing(self.settings.patches)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
-            sealing = tasks.create_task(self.notary.run())
+            tasks.create_task(run_worker(self.client, self.world, stop, self.queue))
+            renewing = self.control.keep_renewing(self.settings.patches)
+            doing = (self.notary.run(), keep_giving_back(), renewing, self._trace())
+            beside = [tasks.create_task(each) for each in doing]
             try:
                 await serve(api, self.settings.ports.api)
             finally:
-                sealing.cancel()
+                for task in beside:
+                    task.cancel()
                 stop.set()
+
+    async def _trace(self) -> None:
+        """Tell what rollouts did, where somebody collects it."""
+        if self.settings.traces_url:
+            from bleen.providers.otlp import OtlpTraces  # 2 MB, for whoever uses it
+
+            traces = OtlpTraces(self.settings.path / "traces.json", self.settings.environment)
+            await Tracer(self.ledger, traces).run()
 
     def _trouble(self) -> str:
         free = shutil.disk_usage(self.settings.home).free
@@ -137,6 +160,14 @@ class Controller:
         )
 
 
+def _issuers(access: Access) -> Issuers | None:
+    if not access.issuers:
+        return None
+    from bleen.providers.oidc import OidcIssuers  # 3 MB, for whoever uses it
+
+    return OidcIssuers(access)
+
+
 def _ledger(settings: Settings) -> PostgresLedger:
     if settings.database_url:
         return PostgresLedger(settings.database_url, owner_url=settings.database_owner_url)
@@ -146,12 +177,14 @@ def _ledger(settings: Settings) -> PostgresLedger:
 
 async def _main(settings: Settings) -> None:
     embedded = not settings.engine_address
+    for part in embedded_of(settings):
+        await part.wait_until_ready()
     client = await connect(EngineAccess(address=engine_of(settings).address) if embedded else settings.engine)
     if embedded:
         await keep_history(client)
-    images = LocalImages(settings.path)
-    async with provided(settings, images) as found:
-        await Controller(settings, client, images, found).run()
+    own = OwnImages(settings)
+    async with provided(settings, own) as found:
+        await Controller(settings, client, own, found).run()
 
 
 def main() -> int:

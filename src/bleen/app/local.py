@@ -1,18 +1,17 @@
 """One machine, composed: instances by the host agent, one Envoy per region."""
 
-from bleen.app.provided import Provided
+from bleen.app.provided import OwnImages, Provided
 from bleen.domain.errors import Unreachable
 from bleen.providers.envoy.gateway import EnvoyGateway
 from bleen.providers.envoy.place import gateway_folder, places
 from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.local.fleets import AgentFleets
-from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
 from bleen.providers.prober import Door
 from bleen.settings import Settings
 
 
-def provided_by_machine(settings: Settings, images: LocalImages) -> Provided:
+def provided_by_machine(settings: Settings, own: OwnImages) -> Provided:
     """Return the ports of this machine."""
     there = places(settings, settings.ports.gateway)
     gateway = EnvoyGateway(there, gateway_folder(settings), settings.ports.services)
@@ -27,7 +26,8 @@ def provided_by_machine(settings: Settings, images: LocalImages) -> Provided:
     return Provided(
         fleets=fleets,
         gateway=gateway,
-        images=images,
+        images=own.images,
+        builder=own.builder,
         golden=EnvoyMetrics(there),
         signals=EnvoyMetrics(there),
         door_of=door_of,

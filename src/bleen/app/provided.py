@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from bleen.ports import Fleets, Gateway, Images, Metrics
+from bleen.ports import Builder, Fleets, Gateway, Images, Metrics
 from bleen.providers.custom import Loads
-from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.local.images import LocalBases, LocalBuilder, LocalImages
 from bleen.providers.prober import DoorOf
 from bleen.settings import Settings
 
@@ -18,6 +18,7 @@ class Provided:
     fleets: Fleets
     gateway: Gateway
     images: Images
+    builder: Builder
     golden: Metrics
     """For verdicts."""
     signals: Metrics
@@ -30,18 +31,27 @@ class Provided:
     """What instances use; None where nobody says."""
 
 
+class OwnImages:
+    """The images of this machine, where they are built and looked into, whoever runs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.images = LocalImages(settings.path)
+        self.bases = LocalBases(settings.path)
+        self.builder = LocalBuilder(self.images, self.bases)
+
+
 @asynccontextmanager
-async def provided(settings: Settings, images: LocalImages) -> AsyncIterator[Provided]:
-    """Yield the ports of the provider that ``settings`` name; ``images`` are those of this machine.
+async def provided(settings: Settings, own: OwnImages) -> AsyncIterator[Provided]:
+    """Yield the ports of the provider that ``settings`` name; ``own`` are the images of this machine.
 
     The SDK of a cloud is imported here and only where it is used: a controller of one machine has no memory to give away.
     """
     if settings.provider == "azure":
         from bleen.app.azure import provided_by_azure
 
-        async with provided_by_azure(settings, images) as found:
+        async with provided_by_azure(settings, own) as found:
             yield found
     else:
         from bleen.app.local import provided_by_machine
 
-        yield provided_by_machine(settings, images)
+        yield provided_by_machine(settings, own)

@@ -16,15 +16,17 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
+from bleen.workflows.build import BuildWorkflow
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
+from bleen.workflows.making import Making
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.renewing import Renewing
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, Starting
 from bleen.workflows.world import World
 
-WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow)
+WORKFLOWS = (RolloutWorkflow, DeployWorkflow, BuildWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 
@@ -105,9 +107,16 @@ async def take_over(client: Client, task_queue: str) -> None:
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
     doing, starting = Activities(world), Starting(client, world, task_queue)
-    renewing = Renewing(world, starting)
+    renewing, making = Renewing(world, starting), Making(world)
     return [
+        making.begin,
+        making.begin_application,
+        making.carry_out_stage,
+        making.scan_image,
+        making.check_compliance,
+        making.publish_image,
         doing.prepare_release,
+        doing.make_release,
         doing.find_release,
         doing.plan_rollout,
         doing.observe,

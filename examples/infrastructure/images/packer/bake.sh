@@ -1,19 +1,28 @@
 #!/bin/sh
 # Makes one version of an image in the gallery: for BLEEN_AZURE_BAKE="sh /path/to/bake.sh /path/to/yours.pkrvars.hcl".
 #
-# It gets what is to be baked as JSON on its standard input: image, version, digest, signature, and the folder with the files. `yours`
-# has what is the same for all: subscription, gallery, regions. Packer refuses a version that is there.
+# It gets what is to be baked as JSON on its standard input: image, version, digest, signature, base, and the folder with the files.
+# `yours` has what is the same for all: subscription, gallery, regions. Packer refuses a version that is there.
 set -eu
 
 variables=$1
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# Whoever is told to end waits for Packer, which was told the same and takes its machine down first.
+trap 'exit 143' INT TERM
 
 cat > "$work/baking.json"
 told() {
   python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/baking.json" "$1"
 }
+
+base=$(told base)
+if [ "$base" != host ]; then
+  echo "this template starts from Debian's own machine, and the image stands on the base $base" >&2
+  echo "bake it with a template of the base's recipe, which bleen image packer writes" >&2
+  exit 1
+fi
 
 # The same files make the same payload: sorted, without dates and owners.
 tar --create --file="$work/image.tar" --directory="$(told tree)" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .

@@ -42,7 +42,8 @@ async def service_list(providers: Providers, environment: str, only: Collection[
         )
         for name in names
     ]
-    return ServiceList(environment=environment, services=tuple(await asyncio.gather(*views)))
+    closed = await providers.freezes.closed(environment)
+    return ServiceList(environment=environment, services=tuple(await asyncio.gather(*views)), closed=closed)
 
 
 async def service_view(providers: Providers, environment: str, service: str) -> ServiceView:

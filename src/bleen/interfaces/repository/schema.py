@@ -8,12 +8,21 @@ from msgspec import inspect as types
 
 from bleen.domain import codec
 from bleen.domain.base import Recipe
+from bleen.domain.calendar import Calendars
 from bleen.domain.codec import plain
 from bleen.domain.fidelity import Estate
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 
-KINDS: dict[str, type] = {"service": Service, "image": Recipe, "policy": Policy, "azure": Estate}
+KINDS: dict[str, type] = {
+    "service": Service,
+    "image": Recipe,
+    "policy": Policy,
+    "azure": Estate,
+    "calendars": Calendars,
+    "access": Access,
+}
 """The files that people write, by the word for them."""
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TAG = "Which of the alternatives this is."

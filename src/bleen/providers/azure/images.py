@@ -2,9 +2,14 @@
 
 What a version of a gallery is cannot be read back: it is a disk. What is known of it is signed, and bound to it by its tags:
 the digest of the image, and that of its signed provenance. Beside that is a manifest, whose digest is the image's own.
+
+Bases are no versions: nothing starts from them, and they stay on the machine that builds.
 """
 
 import asyncio
+import os
+import signal
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -13,7 +18,7 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.compute.models import GalleryImageVersion
 
-from bleen.domain.base import HOST
+from bleen.domain.base import HOST, SCRATCH
 from bleen.domain.codec import Value, decode, digest_of, encode
 from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound
 from bleen.domain.image import Digest, File, Image, Source
@@ -31,6 +36,9 @@ _PARTS = 2**31 - 1
 _WORDS = 500
 """Characters of a command's output that an error repeats."""
 
+_FAREWELL = 60.0
+"""Seconds for a command that is told to end: Packer takes its machine down then, which would be paid for else."""
+
 
 class Baking(Value, frozen=True):
     """What is to become a version: who bakes it puts the files of the image into a disk, and the tags onto the version."""
@@ -41,6 +49,8 @@ class Baking(Value, frozen=True):
     digest: Digest
     signature: Digest
     """Of the signed provenance, which is in storage already."""
+    base: str
+    """The digest of the base that the image stands on, or ``host``: the machine that is baked has to be it."""
     tree: str
     """The folder with the files of the image, on this machine."""
 
@@ -48,6 +58,11 @@ class Baking(Value, frozen=True):
     def tags(self) -> dict[str, str]:
         """The tags without which no instance starts from the version."""
         return {"digest": self.digest, "signature": self.signature}
+
+    @property
+    def marks(self) -> str:
+        """The same for people."""
+        return ", ".join(f"{name} = {value}" for name, value in self.tags.items())
 
 
 Bake = Callable[[Baking], Awaitable[None]]
@@ -67,19 +82,23 @@ class GalleryImages:
 
     async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
         """See `bleen.ports.Images`. BuildFailed where the gallery has no such version, and nobody could make it."""
-        return await self._published(await self._local.build(name, source, folder, base))
+        return await self.publish(await self._local.build(name, source, folder, base))
 
     async def rebase(self, digest: Digest, base: Digest) -> Image:
         """See `bleen.ports.Images`."""
-        return await self._published(await self._local.rebase(digest, base))
+        return await self.publish(await self._local.rebase(digest, base))
 
-    async def _published(self, image: Image) -> Image:
+    async def publish(self, image: Image) -> Image:
+        """Have an image of this machine in the gallery; BuildFailed where it has no such version, and nobody could make it."""
         async with self._locks[image.digest]:
-            if not await self._is_good(image):
+            if not await self.has(image):
                 await self._publish(image)
         return image
 
-    async def _is_good(self, image: Image) -> bool:
+    async def has(self, image: Image) -> bool:
+        """Return whether nothing is left to do before instances start from ``image``."""
+        if image.base == SCRATCH:
+            return True
         try:
             await self._gallery.verify(await self._gallery.find(image.name, image.digest), image.digest)
             return (await self._manifest(image.digest)).image.digest == image.digest
@@ -94,25 +113,45 @@ class GalleryImages:
             await self._blobs.upload_blob(f"{bare(image.digest)}.json", envelope, overwrite=True)
             await self._blobs.upload_blob(f"{bare(image.digest)}.manifest", manifest, overwrite=True)
         tree = str(self._local.tree(image.digest))
-        baking = Baking(image.name, version_of(image.digest), image.digest, digest_of(envelope), tree)
+        version = version_of(image.digest)
+        await self._ensure(image, Baking(image.name, version, image.digest, digest_of(envelope), image.base, tree))
+
+    async def _ensure(self, image: Image, baking: Baking) -> None:
         version = await self._gallery.version(baking.image, baking.version)
-        if version is None:
-            await self._bake(baking)
-        else:
+        refusal = None
+        if version is not None:
             await self._gallery.tag(version, baking.image, baking.tags)  # its disk never changes; its tags may have
-        if not await self._is_good(image):
-            what = f"{image.name} was baked, and the gallery has no good version of it"
-            raise BuildFailed(
-                what, why=f"version {baking.version} with digest {short(image.digest)}", next="see the bake command"
+        else:
+            try:
+                await self._bake(baking)
+            except BuildFailed as error:  # also where somebody else made the version meanwhile
+                refusal = error
+        if not await self.has(image):
+            raise refusal or BuildFailed(
+                f"{image.name} was baked, and the gallery has no good version of it",
+                why=f"it has no version {baking.version} with the tags {baking.marks}",
+                next="look at what the command of BLEEN_AZURE_BAKE publishes",
             )
+
+    async def _base(self, digest: Digest) -> Image | None:
+        """Return the base image; None where it is none, or not on this machine."""
+        try:
+            image = await self._local.find(digest)
+        except (NotFound, ImageRejected):
+            return None
+        return image if image.base == SCRATCH else None
 
     async def find(self, digest: Digest) -> Image:
         """See `bleen.ports.Images`."""
+        if base := await self._base(digest):
+            return base
         await self._version(digest)
         return (await self._manifest(digest)).image
 
     async def files(self, digest: Digest) -> Sequence[File]:
         """See `bleen.ports.Images`."""
+        if await self._base(digest):
+            return await self._local.files(digest)
         await self._version(digest)
         return (await self._manifest(digest)).content.files
 
@@ -121,6 +160,8 @@ class GalleryImages:
 
         The bytes of a disk in the gallery cannot be read: that they are those of the image is the word of whoever baked it.
         """
+        if await self._base(digest):
+            return await self._local.verify(digest)
         _, version = await self._version(digest)
         said = await self._gallery.verify(version, digest)
         await self._manifest(digest)
@@ -129,7 +170,7 @@ class GalleryImages:
     async def list(self) -> Sequence[Image]:
         """See `bleen.ports.Images`. What is no image of ours, or has lost its manifest, is left out."""
         digests = {(version.tags or {}).get("digest", "") async for _, version in self._versions()}
-        found = []
+        found = [image for image in await self._local.list() if image.base == SCRATCH]
         for digest in digests - {""}:
             try:
                 found.append((await self._manifest(digest)).image)
@@ -198,9 +239,10 @@ class CommandBake:
     async def __call__(self, baking: Baking) -> None:
         """See `Bake`."""
         what = f"{baking.image} could not be baked"
-        pipe, error_too = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
         try:
-            process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, stderr=error_too)
+            process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True
+            )
         except OSError as error:
             why = f"cannot execute {self._command[0]!r}: {error.strerror}"
             raise BuildFailed(what, why=why, next="set BLEEN_AZURE_BAKE to another command") from error
@@ -211,16 +253,27 @@ class CommandBake:
             raise BuildFailed(what, why=f"not finished after {self._patience:.0f} s", next="try again") from None
         finally:
             if process.returncode is None:
-                process.kill()
+                await _end(process)
         if process.returncode:
             words = said.decode(errors="replace").strip()[-_WORDS:]
             raise BuildFailed(what, why=f"exit {process.returncode}: {words}", next=f"run {self._command[0]} by hand")
 
 
+async def _end(process: Process) -> None:
+    """End a command and all that it started."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), _FAREWELL)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
 async def nobody(baking: Baking) -> None:
     """Bake nothing: the pipeline does."""
+    machine = "" if baking.base == HOST else f", on a machine that is the base {baking.base}"
     raise BuildFailed(
         f"no version of {baking.image} in the gallery has this image",
-        why=f"it is to be version {baking.version}, with the tags digest = {baking.digest}, signature = {baking.signature}",
+        why=f"it is to be version {baking.version}, with the tags {baking.marks}{machine}",
         next="have the image pipeline publish it, or set BLEEN_AZURE_BAKE to a command that does",
     )
