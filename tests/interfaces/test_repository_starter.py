@@ -25,13 +25,17 @@ def test_what_is_written_is_a_repository_without_problems(tmp_path: Path) -> Non
 
 
 def test_with_azure_it_has_the_infrastructure_of_the_examples(tmp_path: Path) -> None:
-    """The same files, byte for byte, beside a repository that is as good as without them; what Terraform leaves is ignored."""
+    """The same files, byte for byte, beside a repository that is as good as without them; what Terraform leaves is ignored.
+
+    The pipeline is where GitLab reads it.
+    """
     written = init(tmp_path / "new", azure=True)
     examples = REPOSITORY / "examples/infrastructure"
-    wanted = {path.relative_to(examples) for path in examples.rglob("*.*") if path.is_file() and ".terraform" not in path.parts}
-    here = tmp_path / "new/infrastructure"
-    assert wanted <= {path.relative_to(here) for path in written if here in path.parents}
-    assert all((here / path).read_bytes() == (examples / path).read_bytes() for path in wanted)
+    found = {path.relative_to(examples) for path in examples.rglob("*.*") if path.is_file() and ".terraform" not in path.parts}
+    places = {path: tmp_path / "new/infrastructure" / path for path in found}
+    places[Path("pipelines/gitlab-ci.yml")] = tmp_path / "new/.gitlab-ci.yml"
+    assert set(places.values()) <= set(written)
+    assert all(place.read_bytes() == (examples / path).read_bytes() for path, place in places.items())
     assert validate_path(tmp_path / "new") == []
     assert {".terraform/", "*.tfstate*"} <= set((tmp_path / "new/.gitignore").read_text().splitlines())
 

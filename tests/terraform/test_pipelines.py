@@ -41,21 +41,32 @@ def jobs(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
     def whole(name: str) -> dict[str, Any]:
         own = pipeline[name]
-        return {**(whole(own["extends"]) if "extends" in own else {}), **own}
+        return merged(whole(own["extends"]), own) if "extends" in own else own
 
     return {name: whole(name) for name in pipeline if name not in RESERVED and not name.startswith(".")}
 
 
+def merged(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return what GitLab makes of a job that extends another: mappings are merged, all else is replaced."""
+    both = {name: merged(below[name], own[name]) for name in below.keys() & own if isinstance(own[name], dict)}
+    return {**below, **own, **both}
+
+
+def complaints(pipeline: dict[str, Any], validator: Any) -> list[str]:
+    """Return what the schema says of the file, and of its jobs with what they extend: hidden ones alone it hardly reads."""
+    return [error.message for error in validator.iter_errors({**pipeline, **jobs(pipeline)})]
+
+
 def test_the_pipeline_is_one_by_gitlabs_schema(pipeline: dict[str, Any], validator: Any) -> None:
     """Keys, types, words."""
-    assert [error.message for error in validator.iter_errors(pipeline)] == []
+    assert complaints(pipeline, validator) == []
 
 
 @pytest.mark.parametrize(
     ("job", "key", "value"),
     [
-        ("services", "scripts", ["true"]),
-        ("services", "script", 7),
+        ("validate", "scripts", ["true"]),
+        ("validate", "script", 7),
         ("apply-dev", "environment", {"name": "dev", "action": "ready"}),
         (".azure", "id_tokens", {"ARM_OIDC_TOKEN": {}}),
         (".apply", "rules", [{"when": "by-hand"}]),
@@ -65,7 +76,12 @@ def test_the_schema_notices_a_slip(pipeline: dict[str, Any], validator: Any, job
     """Each of these fails the check above."""
     broken = copy.deepcopy(pipeline)
     broken[job][key] = value
-    assert list(validator.iter_errors(broken))
+    assert complaints(broken, validator)
+
+
+def test_the_schema_notices_a_job_that_is_called_like_a_key(pipeline: dict[str, Any], validator: Any) -> None:
+    """GitLab reads `services` as containers of all jobs."""
+    assert complaints({**pipeline, "services": pipeline["validate"]}, validator)
 
 
 def test_what_a_schema_cannot_know_fits_together(pipeline: dict[str, Any]) -> None:
@@ -108,7 +124,10 @@ def test_init_writes_it_where_gitlab_reads_it(tmp_path: Path) -> None:
 
 
 def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) -> None:
-    """Real Packer reads the template with these variables; a folder of files becomes a payload with its sum."""
+    """Real Packer reads the template with these variables; a folder of files becomes a payload with its sum.
+
+    An image on a base is refused: this template starts from another machine.
+    """
     if shutil.which("packer") is None:
         pytest.skip("packer is not here (Debian's package packer)")
     folder = shutil.copytree(PACKER, tmp_path / "packer", ignore=shutil.ignore_patterns(FOR_NEWER))
@@ -117,11 +136,16 @@ def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) 
     (tree / "hello.py").write_text("print(1)\n")
     digest = f"sha256:{7:064x}"
     baking = Baking("hello", "1.2.3", digest, digest, "host", str(tree))
+    based = Baking("hello", "1.2.3", digest, digest, digest, str(tree))
     own = {"PACKER_VERB": "validate", "CHECKPOINT_DISABLE": "1", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     command = shlex.split(f"sh {folder}/bake.sh {folder}/example.pkrvars.hcl")
-    for told, code in ((baking_json(baking), 0), ("{}", 1)):
+    for told, code, words in (
+        (baking_json(baking), 0, ""),
+        ("{}", 1, "KeyError"),
+        (baking_json(based), 1, "bleen image packer"),
+    ):
         said = run(command, input=told, env={**os.environ, **own}, capture_output=True, text=True, timeout=60, check=False)
-        assert said.returncode == code, said.stdout + said.stderr
+        assert said.returncode == code and words in said.stderr, said.stdout + said.stderr
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tmp.")] == []
 
 
