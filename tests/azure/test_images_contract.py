@@ -81,6 +81,19 @@ async def test_another_machine_finds_verifies_and_lists_what_this_one_built(benc
     await there.close()
 
 
+async def test_however_many_services_there_are_an_image_is_looked_for_where_it_is(bench: GalleryBench) -> None:
+    """Verifying asks for the versions of one definition; finding it again and again asks nothing."""
+    for number in range(30):
+        bench.cloud.gallery.define(f"service-{number}")
+    built = await build(bench, 1)
+    before = bench.cloud.arm_calls
+    await bench.images.verify(built.digest)
+    for _ in range(10):
+        await bench.images.find(built.digest)
+        await bench.images.files(built.digest)
+    assert bench.cloud.arm_calls - before == 2
+
+
 async def test_a_manifest_of_another_image_is_refused(bench: GalleryBench) -> None:
     """Its digest is the image's own."""
     one, other = await build(bench, 1), await build(bench, 2)

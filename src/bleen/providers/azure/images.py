@@ -9,9 +9,11 @@ Bases are no versions: nothing starts from them, and they stay on the machine th
 import asyncio
 import os
 import signal
+import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -32,6 +34,9 @@ from bleen.providers.local.images.store import Manifest, newest_first
 
 _PARTS = 2**31 - 1
 """A version of a gallery has three parts, each a 32-bit integer."""
+
+_SURE = 300.0
+"""Seconds in which an image that was found is not looked for anew; `verify` always looks."""
 
 _WORDS = 500
 """Characters of a command's output that an error repeats."""
@@ -79,6 +84,7 @@ class GalleryImages:
         self._bake = bake
         self._blobs = azure.container(Container.IMAGES)
         self._locks: dict[Digest, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._seen: dict[Digest, tuple[Manifest, float]] = {}
 
     async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
         """See `bleen.ports.Images`. BuildFailed where the gallery has no such version, and nobody could make it."""
@@ -143,17 +149,13 @@ class GalleryImages:
 
     async def find(self, digest: Digest) -> Image:
         """See `bleen.ports.Images`."""
-        if base := await self._base(digest):
-            return base
-        await self._version(digest)
-        return (await self._manifest(digest)).image
+        return await self._base(digest) or (await self._there(digest)).image
 
     async def files(self, digest: Digest) -> Sequence[File]:
         """See `bleen.ports.Images`."""
         if await self._base(digest):
             return await self._local.files(digest)
-        await self._version(digest)
-        return (await self._manifest(digest)).content.files
+        return (await self._there(digest)).content.files
 
     async def verify(self, digest: Digest) -> Provenance:
         """Return what is signed of the image; ImageRejected where version, provenance and manifest do not belong together.
@@ -162,8 +164,7 @@ class GalleryImages:
         """
         if await self._base(digest):
             return await self._local.verify(digest)
-        _, version = await self._version(digest)
-        said = await self._gallery.verify(version, digest)
+        said = await self._gallery.verify(await self._version(digest), digest)
         await self._manifest(digest)
         return said
 
@@ -191,6 +192,7 @@ class GalleryImages:
                     await self._blobs.delete_blob(f"{bare(digest)}.{end}")
                 except ResourceNotFoundError:
                     continue
+        self._seen.pop(digest, None)
         await self._local.remove(digest)
 
     async def _versions(self) -> AsyncIterator[tuple[str, GalleryImageVersion]]:
@@ -198,10 +200,22 @@ class GalleryImages:
             async for version in self._gallery.versions(name):
                 yield name, version
 
-    async def _version(self, digest: Digest) -> tuple[str, GalleryImageVersion]:
-        async for name, version in self._versions():
+    async def _there(self, digest: Digest) -> Manifest:
+        """Return what an image is that the gallery has, or had a moment ago: people and consoles ask again and again."""
+        seen, at = self._seen.get(digest, (None, 0.0))
+        if seen is None or time.monotonic() - at > _SURE:
+            await self._version(digest)
+            seen = await self._manifest(digest)
+            self._seen[digest] = (seen, time.monotonic())
+        return seen
+
+    async def _version(self, digest: Digest) -> GalleryImageVersion:
+        """Return a version that is the image: of the definition that its manifest names, or else of any."""
+        with suppress(NotFound, ImageRejected):
+            return await self._gallery.find((await self._manifest(digest)).image.name, digest)
+        async for _, version in self._versions():
             if (version.tags or {}).get("digest") == digest:
-                return name, version
+                return version
         next = "the image pipeline publishes it: bleen image build, and Packer"
         raise NotFound(f"there is no image {short(digest)} in the gallery", next=next)
 
