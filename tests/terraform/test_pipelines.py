@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import shlex
 import shutil
 from importlib.resources import files
@@ -94,9 +95,20 @@ def test_what_a_schema_cannot_know_fits_together(pipeline: dict[str, Any]) -> No
         if job["stage"] in ("apply", "deploy"):
             assert job["resource_group"] and job["interruptible"] is False, name
             assert all(rule.get("when") == "manual" for rule in job["rules"]), name
+        if job["stage"] != "check":
+            assert job["environment"]["name"], f"{name} would have no variables of its environment"
     environments = {root.name for root in roots(TERRAFORM)} - {"bootstrap"}
     assert {job["variables"]["ENVIRONMENT"] for job in found.values() if job["stage"] == "apply"} == environments
     assert set(pipeline["terraform-check"]["parallel"]["matrix"][0]["ENVIRONMENT"]) == environments
+
+
+def test_what_it_says_of_outputs_is_so() -> None:
+    """Whoever sets its variables up is sent to outputs that every environment has."""
+    named = set(re.findall(r"terraform output (\w+)", PIPELINE.read_text("utf-8")))
+    for root in roots(TERRAFORM):
+        if root.name != "bootstrap":
+            there = set(re.findall(r'output "(\w+)"', (root / "outputs.tf").read_text("utf-8")))
+            assert named and named <= there, root
 
 
 def test_nobody_signs_in_with_a_secret(pipeline: dict[str, Any]) -> None:
