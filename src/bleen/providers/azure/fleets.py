@@ -25,6 +25,8 @@ _FOLLOW_SECONDS = 1.0
 _LISTENING = 5.0
 """What machines report is read again no sooner than after so many times as long as reading it took: a listing of some hundred
 blobs costs a third of a second of this process's time, and a rollout asks many times a second."""
+_DEAF = 5.0
+"""Seconds after which it is read again at the latest: where storage was slow once, that is no reason to hear of nothing."""
 
 
 class AzureFleets:
@@ -144,7 +146,7 @@ class AzureFleets:
             began = time.monotonic()
             await self._listen()
             ended = time.monotonic()
-            self._listen_at = ended + max(self._listen_every, _LISTENING * (ended - began))
+            self._listen_at = ended + max(self._listen_every, min(_LISTENING * (ended - began), _DEAF))
         if self._pace.due() or any(fleet.pace.due() for fleet in self._fleets.values() if not fleet.retiring):
             await self._look()
 
