@@ -35,6 +35,9 @@ BODIES: dict[str, object] = {
     "/v1/services/{service:str}/rollback": {"by": "eve"},
     "/v1/services/{service:str}/retry": {"by": "eve"},
     "/v1/services/{service:str}/scale": {"by": "eve", "size": 3},
+    "/v1/environments/{environment:str}/freeze": {"by": "eve", "reason": "a fair"},
+    "/v1/environments/{environment:str}/thaw": {"by": "eve", "reason": "it is over"},
+    "/v1/environments/{environment:str}/calendar": {"by": "eve", "calendar": {}},
     "/v1/links": {"by": "eve"},
     "/v1/tokens": {"name": "eve", "grants": {"*": "admin"}, "by": "eve"},
 }
