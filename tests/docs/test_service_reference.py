@@ -6,15 +6,18 @@ import pytest
 
 from bleen.domain.base import Recipe
 from bleen.domain.calendar import Calendars
+from bleen.domain.channel import Channels
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import parse_document
 from bleen.interfaces.repository.reference import (
     CALENDARS_EXAMPLE,
+    CHANNELS_EXAMPLE,
     EXAMPLE,
     IMAGE_EXAMPLE,
     POLICY_EXAMPLE,
     calendars_reference,
+    channels_reference,
     image_reference,
     policy_reference,
     service_reference,
@@ -26,6 +29,8 @@ PAGE = Path(__file__).parents[2] / "docs/reference/service-file.md"
 IMAGE_PAGE = PAGE.with_name("image-file.md")
 POLICY_PAGE = PAGE.with_name("policy-file.md")
 CALENDARS_PAGE = PAGE.with_name("calendars-file.md")
+CHANNELS_PAGE = PAGE.with_name("channels-file.md")
+PAGES = [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE), (Calendars, CALENDARS_PAGE), (Channels, CHANNELS_PAGE)]
 
 
 def test_the_page_is_what_the_types_say() -> None:
@@ -34,11 +39,10 @@ def test_the_page_is_what_the_types_say() -> None:
     assert IMAGE_PAGE.read_text("utf-8") == image_reference()
     assert POLICY_PAGE.read_text("utf-8") == policy_reference()
     assert CALENDARS_PAGE.read_text("utf-8") == calendars_reference()
+    assert CHANNELS_PAGE.read_text("utf-8") == channels_reference()
 
 
-@pytest.mark.parametrize(
-    ("top", "path"), [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE), (Calendars, CALENDARS_PAGE)]
-)
+@pytest.mark.parametrize(("top", "path"), PAGES)
 def test_the_page_names_every_key_of_every_struct(top: type, path: Path) -> None:
     """No key can be added without its row."""
     page = path.read_text("utf-8")
@@ -72,6 +76,12 @@ def test_the_calendars_on_the_page_are_good_ones() -> None:
     """They stand there word for word."""
     assert not mismatches(parse_document(CALENDARS_EXAMPLE.encode(), "example"), Calendars)
     assert CALENDARS_EXAMPLE in CALENDARS_PAGE.read_text("utf-8")
+
+
+def test_the_channels_on_the_page_are_good_ones() -> None:
+    """They stand there word for word."""
+    assert not mismatches(parse_document(CHANNELS_EXAMPLE.encode(), "example"), Channels)
+    assert CHANNELS_EXAMPLE in CHANNELS_PAGE.read_text("utf-8")
 
 
 def test_a_line_is_enough_for_a_canary() -> None:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 from functools import cached_property
+from pathlib import Path
 
 from temporalio.client import Client
 
@@ -14,6 +15,7 @@ from bleen.app.parts import database_of, engine_of
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
+from bleen.interfaces.repository.channels import load_channels
 from bleen.interfaces.views import Part, PlatformView
 from bleen.providers.almanac import HolidayAlmanac
 from bleen.providers.custom import CustomMetrics
@@ -25,6 +27,8 @@ from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.loads import LocalLoads
+from bleen.providers.local.secrets import FolderSecrets
+from bleen.providers.notices.channels import ChannelNotices
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -55,7 +59,7 @@ class Controller:
         self.bases = LocalBases(settings.path)
         self.scanner = ImageScanner(self.images, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
-        self.notices = Hook(settings.notify)
+        self.notices = _notices(settings)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.control = Control(client, self.queue, self._trouble)
@@ -95,7 +99,6 @@ class Controller:
             patches=self.settings.patches,
             ledger=self.ledger,
             notary=self.notary,
-            notices=self.notices,
             almanac=HolidayAlmanac(),
             freezes=self.world.freezes,
             fleets=self.fleets,
@@ -153,6 +156,14 @@ class Controller:
                 for p in await self.fleets.parts()
             ),
         )
+
+
+def _notices(settings: Settings) -> ChannelNotices | Hook:
+    hook = Hook(settings.notify)
+    if not settings.channels:
+        return hook
+    channels, secrets = load_channels(Path(settings.channels)), FolderSecrets(settings.path)
+    return ChannelNotices(channels, secrets, settings.path / "secrets", hook)
 
 
 def _ledger(settings: Settings) -> PostgresLedger:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from bleen.domain.codec import encode
 from bleen.domain.errors import Unreachable
-from bleen.domain.notice import Notice
+from bleen.domain.notice import Dispatch, Notice
 
 PATIENCE = 20.0
 """Seconds that the command may take."""
@@ -27,10 +27,15 @@ class Hook:
         self._command = tuple(command)
         self._patience = patience
 
-    async def tell(self, notice: Notice) -> None:
+    async def channels(self, notice: Notice) -> Sequence[str]:
         """See `bleen.ports.Notices`."""
+        return ("command" if self._command else "log",)
+
+    async def tell(self, dispatch: Dispatch, channel: str) -> None:
+        """See `bleen.ports.Notices`."""
+        notice = dispatch.notice
         if not self._command:
-            _log.warning("%s: %s (%s)", notice.rollout, notice.what, notice.why)
+            _log.warning("%r: %r (%r)", notice.rollout, notice.what, notice.why)
             return
         said = await self._run(encode(notice) + b"\n")
         if said:

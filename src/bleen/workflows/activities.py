@@ -21,6 +21,7 @@ from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.traffic import Colour
 from bleen.workflows.building import build_image
+from bleen.workflows.herald import Herald
 from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject, Watched
 from bleen.workflows.pulse import pulse
 from bleen.workflows.watching import Watching
@@ -30,8 +31,9 @@ from bleen.workflows.world import World
 class Activities:
     """The activities of the rollout workflow, and those that make a release."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, herald: Herald) -> None:
         self._world = world
+        self._herald = herald
 
     # ---- making a release ----
 
@@ -66,7 +68,10 @@ class Activities:
         draft = Draft(f"gate/{environment}/{name}/{digest_of(entry)}", environment, name, entry, by=request.by)
         await self._world.ledger.append(draft)
         if not judgement.allowed:
-            raise blocked(name, judgement)
+            error = blocked(name, judgement)
+            next = f"bleen image scan {name}"
+            await self._tell(Notice("gate-failed", environment, name, "", "", error.what, error.why, next))
+            raise error
 
     @activity.defn
     async def find_release(self, request: RolloutRequest) -> Release:
@@ -169,9 +174,13 @@ class Activities:
 
     @activity.defn
     async def notify(self, notice: Notice) -> None:
-        """Tell people."""
+        """Have people told: whoever asks for it waits for no channel."""
         async with pulse():
-            await self._world.notices.tell(notice)
+            await self._tell(notice)
+
+    async def _tell(self, notice: Notice) -> None:
+        info = activity.info()
+        await self._herald.tell(notice, f"{info.workflow_run_id}/{info.activity_id}")
 
     @activity.defn
     async def watch(self, order: Order) -> Watched:

@@ -18,13 +18,16 @@ from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
+from bleen.workflows.herald import Herald
+from bleen.workflows.notify import NotifyWorkflow
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.renewing import Renewing
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, Starting
+from bleen.workflows.telling import Telling
 from bleen.workflows.world import World
 
-WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow)
+WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow, NotifyWorkflow)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 
@@ -104,8 +107,8 @@ async def take_over(client: Client, task_queue: str) -> None:
 
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
-    doing, starting = Activities(world), Starting(client, world, task_queue)
-    renewing = Renewing(world, starting)
+    doing, starting = Activities(world, Herald(client, task_queue, world.clock)), Starting(client, world, task_queue)
+    renewing, telling = Renewing(world, starting), Telling(world)
     return [
         doing.prepare_release,
         doing.find_release,
@@ -124,4 +127,6 @@ def _activities(client: Client, world: World, task_queue: str) -> list[Callable[
         renewing.look,
         renewing.renew,
         renewing.move,
+        telling.address,
+        telling.deliver,
     ]

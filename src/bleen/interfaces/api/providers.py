@@ -12,10 +12,11 @@ from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest
+from bleen.domain.notice import Notice
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Almanac, Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner
+from bleen.ports import Almanac, Bases, Fleets, Gateway, Images, Ledger, Metrics, Scanner
 from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     DeployRequest,
@@ -53,6 +54,9 @@ class Controls(Protocol):
     async def renewal(self) -> RenewalState | None:
         """Return what the renewal of bases does; None where nobody does it."""
 
+    async def tell(self, notice: Notice) -> None:
+        """Have people told; nobody waits for it to get through."""
+
     async def active(self) -> Sequence[tuple[str, str]]:
         """Return the environment and service of every rollout under way."""
 
@@ -72,7 +76,6 @@ class Providers:
     control: Controls
     ledger: Ledger
     notary: Notary
-    notices: Notices
     almanac: Almanac
     freezes: Freezes
     """When each environment takes rollouts. Rollouts look at the same one: a freeze counts from its entry on."""

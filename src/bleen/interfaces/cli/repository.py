@@ -65,7 +65,7 @@ def validate(
 def schema(
     ctx: Context,
     kind: Annotated[
-        str, typer.Argument(metavar="[KIND]", help="Which file: service, image, policy, or calendars.")
+        str, typer.Argument(metavar="[KIND]", help="Which file: service, image, policy, calendars, or channels.")
     ] = "service",
     json: Json = False,
 ) -> None:
