@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from bleen import __version__
 from bleen.domain.command import Command
 from bleen.domain.errors import NothingToDo
+from bleen.domain.image import Image
 from bleen.domain.notice import Notice
+from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.api import Providers, build_api, serve
 from bleen.interfaces.views import PlatformView
+from bleen.ports import Tell
 from bleen.providers.memory.almanac import MemoryAlmanac
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -24,6 +28,7 @@ from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
 from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
+    BuildRequest,
     DeployRequest,
     DeployResult,
     Progress,
@@ -43,6 +48,12 @@ class Idle:
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         raise NothingToDo("this server only reads")
+
+    async def build(self, wanted: BuildRequest, tell: Tell) -> Image:
+        raise NothingToDo("this server only reads")
+
+    async def builds(self) -> Sequence[Building]:
+        return ()
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
         raise NothingToDo("this server only reads")
@@ -76,6 +87,7 @@ async def _platform() -> PlatformView:
 def providers(url: str) -> Providers:
     """Return the API's ports over the ledger of ``url``."""
     images, gateways, ledger = MemoryImages(), MemoryGateways(("local",)), PostgresLedger(url)
+    bases = MemoryBases(images)
     return Providers(
         control=Idle(),
         ledger=ledger,
@@ -85,8 +97,9 @@ def providers(url: str) -> Providers:
         fleets=MemoryFleets(images, MemoryBackends(gateways)),
         gateway=MemoryGateway(gateways),
         images=images,
-        bases=MemoryBases(images),
+        bases=bases,
         scanner=MemoryScanner(images),
+        builder=MemoryBuilder(images, bases),
         metrics=MemoryMetrics(),
         platform=_platform,
         own_port=lambda environment, service: None,

@@ -17,16 +17,25 @@ from tempfile import TemporaryDirectory
 from msgspec import structs
 
 from bench.report import Report, Row
+from bench.scale import Yes
 from bench.stage import example
 from bleen.domain.base import BaseOrder, Patches, WithoutMirror
 from bleen.domain.image import Directory, Image
 from bleen.interfaces.repository import LoadedService
 from bleen.providers.debian.apt import archive_of
 from bleen.providers.local.ground import Ground, ground_of
-from bleen.providers.local.images import LocalBases, LocalImages
+from bleen.providers.local.images import LocalBases, LocalBuilder, LocalImages
 from bleen.providers.local.sandbox import Level, probe_isolation, wrap
-from bleen.workflows.building import build_image
+from bleen.providers.memory.fleets import MemoryFleets
+from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
+from bleen.providers.memory.ledger import MemoryLedger
+from bleen.providers.memory.metrics import MemoryMetrics
+from bleen.providers.memory.notices import MemoryNotices
+from bleen.providers.scanning.scanner import ImageScanner
+from bleen.workflows.building import Pipeline
 from bleen.workflows.messages import BuildRequest
+from bleen.workflows.workshop import Workshop
+from bleen.workflows.world import World
 
 STARTS = 10
 PATIENCE = 1200.0
@@ -44,11 +53,26 @@ class Site:
 
     def __post_init__(self) -> None:
         self.images, self.bases = LocalImages(self.home), LocalBases(self.home)
+        gateways, builder = MemoryGateways(), LocalBuilder(self.images, self.bases)
+        self.world = World(
+            images=self.images,
+            bases=self.bases,
+            fleets=MemoryFleets(self.images, MemoryBackends(gateways)),
+            gateway=MemoryGateway(gateways),
+            ledger=MemoryLedger(),
+            prober=Yes(),
+            metrics=MemoryMetrics(),
+            notices=MemoryNotices(),
+            scanner=ImageScanner(builder, self.bases),
+            builder=builder,
+            regions=("local",),
+        )
 
     async def build(self, folder: Path) -> Image:
-        """Return the image of the service in ``folder``, on its base."""
+        """Return the image of the service in ``folder``, on its base: every stage and both gates, as workflows do."""
         source = Directory(path="app", requirements="requirements.txt")
-        return await build_image(self.images, self.bases, BuildRequest("hello", str(folder), source, self.order))
+        request = BuildRequest("hello", str(folder), source, self.order)
+        return await Pipeline(Workshop(self.world), self.world.clock).build(request)
 
 
 async def timed(doing: Callable[[], object]) -> tuple[float, object]:

@@ -18,14 +18,17 @@ from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.inventory import BillFormat
+from bleen.domain.issuer import Claims, DeviceErrand, Errand
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
 from bleen.domain.notice import Dispatch, Notice
 from bleen.domain.patching import Patching
+from bleen.domain.pipeline import Carried, Making, Plan
 from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
+from bleen.domain.trace import Span
 from bleen.domain.traffic import Backend, GatewaySeen, Route
 
 
@@ -99,8 +102,31 @@ class Bases(Protocol):
         """
 
 
+class Builder(Protocol):
+    """Builds images stage by stage. What a stage made is a candidate: it survives the process, and nothing starts from it."""
+
+    async def begin(self, making: Making) -> Plan:
+        """Pin every input, and return what is to be done. Errors as of `Bases.build`, `Images.build` and `Images.rebase`."""
+
+    async def carry_out(self, key: Digest, stage: str) -> Carried:
+        """Carry out a stage of a plan, unless a build with the same inputs did; of two at once one does, the other waits.
+
+        Stages before it that are gone are carried out first. NotFound where there is no such plan (any more); errors as of
+        `begin`.
+        """
+
+    async def find(self, digest: Digest) -> Image:
+        """Return the image, or what the candidate of it will be; NotFound."""
+
+    async def publish(self, key: Digest, digest: Digest) -> Image:
+        """Make the candidate ``digest`` of a plan an image, whole or not at all; the image where that was done already.
+
+        ImageRejected where the candidate is not any more what was looked at; StorageFull leaves nothing half-published.
+        """
+
+
 class Scanner(Protocol):
-    """Looks into images. Reads only."""
+    """Looks into images, and into candidates. Reads only."""
 
     async def bill(self, digest: Digest, form: BillFormat) -> str:
         """Return the bill of materials of the image and its base, in JSON: equal images, equal bytes; NotFound."""
@@ -109,6 +135,9 @@ class Scanner(Protocol):
         """Return what is wrong with the image and its base, and what nobody could look at; NotFound. Never raises Unreachable:
         a source that does not answer is a finding.
         """
+
+    async def comply(self, digest: Digest) -> Scan:
+        """Return which rules of configuration the image and its base break, and which nobody could check; NotFound."""
 
 
 class Fleets(Protocol):
@@ -288,3 +317,35 @@ class Notices(Protocol):
 
     async def tell(self, dispatch: Dispatch, channel: str) -> None:
         """Tell it to one of them. Unreachable where it did not get through; it may have."""
+
+
+class Traces(Protocol):
+    """Tells what rollouts did, as spans, to whoever collects those."""
+
+    async def told(self) -> int:
+        """Return up to which entry of the ledger everything was told; 0 where nothing ever was."""
+
+    async def tell(self, spans: Sequence[Span], upto: int) -> None:
+        """Tell ``spans``, and remember that this was all up to the entry ``upto``. Unreachable: nothing is remembered."""
+
+
+class Issuers(Protocol):
+    """OpenID Connect issuers, who know people and programs. What comes back was checked against the issuer's own keys.
+
+    InvalidInput: what was brought counts for nothing, and why. Nothing here is ever done twice by the same code.
+    """
+
+    async def begin(self, redirect: str) -> Errand:
+        """Return where a browser is sent so that somebody signs in; it comes back to ``redirect``."""
+
+    async def finish(self, errand: Errand, code: str) -> Claims:
+        """Return who signed in, by the code that came back."""
+
+    async def begin_device(self) -> DeviceErrand:
+        """Return what somebody confirms in any browser; NotFound where the issuer has no such thing."""
+
+    async def finish_device(self, errand: DeviceErrand) -> Claims | None:
+        """Return who confirmed it; None while nobody has; Forbidden where they said no."""
+
+    async def read(self, token: str) -> Claims:
+        """Return whom a program's token speaks for: signed, for our audience, and neither expired nor too early."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bleen.domain.access import Role, Session, Token
+from bleen.domain.calendar import Calendar, Holiday
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.codec import encode
 from bleen.domain.command import Pause
@@ -15,15 +16,20 @@ from bleen.domain.finding import Finding, Severity
 from bleen.domain.ledger import (
     KINDS,
     BaseRenewed,
+    CalendarSet,
     Checked,
     Commanded,
     Decided,
     Draft,
+    EnvironmentFrozen,
+    EnvironmentThawed,
     Event,
     Finished,
+    FreezeOverridden,
     GlassBroken,
     HostsChanged,
     Measured,
+    NoticeLost,
     Query,
     ReleaseMade,
     RenewalBegun,
@@ -136,6 +142,11 @@ def sample_events() -> tuple[Event, ...]:
         Settled(RolledBack("asked for by ada"), stable=1),
         Finished(),
         Scaled(release=2, size=3),
+        EnvironmentFrozen("the database moves", NOON),
+        EnvironmentThawed("it has moved"),
+        CalendarSet(Calendar(zone="Europe/Berlin"), (Holiday("2026-12-25", "Christmas Day"),)),
+        FreezeOverridden("deploy", "a hole is open"),
+        NoticeLost("rolled-back", "on-call", "its server did not take it, or did not answer"),
         HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
         Gated(
             image=f"sha256:{5:064x}",

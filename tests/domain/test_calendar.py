@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bleen.domain.calendar import Calendar, Holiday, Period, Weekday, Window, in_window, next_window
@@ -55,6 +55,9 @@ def test_the_zones_of_the_tests_do_change_their_clocks() -> None:
 
 
 @settings(deadline=None)
+@example(
+    ("Europe/Berlin", datetime(2026, 3, 28, 22, 59, tzinfo=UTC)), [Window(days=(Weekday.SUN,), opens="00:00", closes="24:00")]
+)
 @given(moments(), st.lists(WINDOWS, min_size=1, max_size=3))
 def test_the_next_window_is_the_first_minute_in_which_one_is_open(moment: tuple[str, datetime], windows: list[Window]) -> None:
     """Found by looking at every minute, whatever the clock does."""

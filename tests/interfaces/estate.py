@@ -11,11 +11,14 @@ import uvicorn
 
 from bleen import __version__
 from bleen.domain.errors import Unreachable
+from bleen.domain.issuer import Access
 from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
+from bleen.ports import Issuers
 from bleen.providers.memory.almanac import MemoryAlmanac
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -41,6 +44,7 @@ class Estate:
         self.images = MemoryImages()
         self.bases = MemoryBases(self.images)
         self.scanner = MemoryScanner(self.images)
+        self.builder = MemoryBuilder(self.images, self.bases)
         self.gateways = MemoryGateways(regions)
         self.gateway = MemoryGateway(self.gateways)
         self.fleets = MemoryFleets(self.images, MemoryBackends(self.gateways))
@@ -58,6 +62,7 @@ class Estate:
             metrics,
             notices,
             self.scanner,
+            self.builder,
             regions,
         )
         self.control = InlineControl(world)
@@ -72,6 +77,7 @@ class Estate:
             images=self.images,
             bases=self.bases,
             scanner=self.scanner,
+            builder=self.builder,
             metrics=metrics,
             platform=self._describe,
             own_port=self.gateway.service_port,
@@ -79,6 +85,8 @@ class Estate:
         )
         self.api = build_api(self.providers, TOKEN)
         self.address = ""
+        self.port = 0
+        """0: any free one."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -133,6 +141,11 @@ class Estate:
         self.providers = replace(self.providers, hosts=hosts)
         self.api = build_api(self.providers, TOKEN)
 
+    def believe(self, access: Access, issuers: Issuers) -> None:
+        """Believe ``issuers``. Before it is up."""
+        self.providers = replace(self.providers, access=access, issuers=issuers)
+        self.api = build_api(self.providers, TOKEN)
+
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         """Do something in the loop of the platform."""
         assert self._loop is not None
@@ -143,7 +156,7 @@ class Estate:
 
     async def _answer(self, started: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        config = uvicorn.Config(self.api, port=0, log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(self.api, port=self.port, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=1)
         server = self._uvicorn = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server.serve())

@@ -12,17 +12,21 @@ from bleen.domain.decide import advance, applied, decide, measured
 from bleen.domain.decision import Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift
 from bleen.domain.errors import BleenError, NothingToDo
 from bleen.domain.fleet import FleetOrder, Slot
+from bleen.domain.image import Image
 from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Event, Finished, Query, ReleaseMade, RolloutStarted, Settled
-from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.notice import Dispatch, Notice
+from bleen.domain.pipeline import Building
 from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.domain.views import standing
-from bleen.workflows.building import build_image
+from bleen.ports import Tell
+from bleen.workflows.building import Pipeline, deaf
 from bleen.workflows.messages import (
+    BuildRequest,
     DeployRequest,
     DeployResult,
     Progress,
@@ -37,6 +41,7 @@ from bleen.workflows.messages import (
     Steered,
     Unchanged,
 )
+from bleen.workflows.workshop import Workshop
 from bleen.workflows.world import World
 
 LOOK = 0.02
@@ -61,6 +66,7 @@ class InlineControl:
         """Seconds between two looks at one rollout."""
         self._runs: dict[tuple[str, str], _Run] = {}
         self.agenda: Agenda | None = None
+        self._pipelines: list[Pipeline] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
@@ -80,6 +86,17 @@ class InlineControl:
             exempt=request.exempt,
         )
         return await self._begin(wanted, release)
+
+    async def build(self, wanted: BuildRequest, tell: Tell) -> Image:
+        pipeline = Pipeline(Workshop(self._world), self._world.clock, tell)
+        self._pipelines.append(pipeline)
+        try:
+            return await pipeline.build(wanted)
+        finally:
+            self._pipelines.remove(pipeline)
+
+    async def builds(self) -> Sequence[Building]:
+        return [pipeline.view for pipeline in self._pipelines if pipeline.view.running]
 
     async def rollback(self, request: RollbackRequest) -> DeployResult | Rollout:
         run = self._runs.get((request.environment, request.service))
@@ -141,12 +158,7 @@ class InlineControl:
 
     async def _release(self, request: DeployRequest) -> Release:
         images, ledger, spec = self._world.images, self._world.ledger, request.spec
-        key = service_key(request.environment, spec.service)
-        refuse_claimed(key, names(spec.host_names), await self._world.gateway.hosts())
-        if request.image is not None:
-            image = await images.find(request.image)
-        else:
-            image = await build_image(images, self._world.bases, request.wanted)
+        image = await self.build(request.wanted, deaf)
         await images.verify(image.digest)
         config = config_digest(request.runtime)
         draft = Release(spec.service, 0, image.version, image.digest, request.runtime, config, self._world.clock(), request.by)
@@ -183,10 +195,10 @@ class InlineControl:
             wanted.size,
             wanted.by,
             wanted.trusted,
-            wanted.exempt,
+            exempt=wanted.exempt,
         )
         run = _Run(plan(intent, refs, seen, seen.at))
-        await self._enter(run, RolloutStarted(run.rollout), by=wanted.by)
+        await self._enter(run, RolloutStarted(run.rollout, trace_of(run.rollout)), by=wanted.by)
         self._runs[env, service] = run
         task = asyncio.create_task(self._drive(run))
         self._tasks.add(task)

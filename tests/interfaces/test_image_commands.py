@@ -1,11 +1,13 @@
 """`bleen image ...`, and recipes of base images: what they print, and what they refuse."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bleen.domain.errors import InvalidInput
+from bleen.domain.finding import Finding, Severity
 from bleen.domain.patching import Fix
 from bleen.interfaces.repository import InvalidFiles, find_recipe, find_service, validate_path
 from bleen.settings import read_settings
@@ -109,7 +111,9 @@ def test_a_base_is_built_by_the_name_of_its_recipe(bleen: Bleen) -> None:
 def test_the_image_of_a_service_is_built_with_its_base(bleen: Bleen) -> None:
     """And shown with the packages that it stands on."""
     built = bleen("image", "build", "hello", "--json").json
-    assert [stage["name"] for stage in built["stages"]] == ["base", "application"]
+    gates = ["scan", "compliance", "publish"]
+    base = ["fetch", "base", "hardening", "patches", "runtime", *gates]
+    assert [stage["name"] for stage in built["stages"]] == [*base, "application", *gates]
     shown = bleen("image", "show", built["image"]["digest"][7:19]).out
     assert "tool 1.0  bookworm" in shown and "serve" in shown
     listed = bleen("image", "list", "--json").json["images"]
@@ -142,6 +146,47 @@ def test_a_package_that_does_not_exist_ends_the_build(bleen: Bleen, estate: Esta
     estate.bases.lose("tool")
     typed = bleen("image", "build", "hello")
     assert typed.code == 2 and "there is no package tool" in typed.err
+
+
+# ---- what is seen of a build ----
+
+
+@pytest.mark.usefixtures("recipe")
+def test_a_deployment_shows_the_stages_of_its_build(bleen: Bleen, estate: Estate) -> None:
+    """In their order, as they end; programs are told the result alone."""
+    estate.builder.seconds = 0.5
+    typed = bleen("deploy", "hello", "--detach")
+    assert typed.code == 0, typed.err
+    shown = [line.split()[1] for line in typed.out.splitlines() if "of little" in line]
+    assert shown == ["fetch", "base", "hardening", "patches", "runtime"]
+    assert "nothing found" in typed.out and "published" not in typed.err
+
+
+@pytest.mark.usefixtures("recipe")
+def test_a_build_under_way_is_part_of_the_status(bleen: Bleen, estate: Estate) -> None:
+    """With its stage, before the service has any release; afterwards it is gone."""
+    estate.builder.seconds = 0.6
+    with ThreadPoolExecutor() as pool:
+        deploying = pool.submit(bleen, "deploy", "hello", "--json")
+        seen = ""
+        while not deploying.done() and "building hello in dev: patches" not in seen:
+            seen = bleen("status").out
+        assert "building hello in dev: patches" in seen and "3 stages done" in seen
+        assert deploying.result().code == 0
+    assert "building" not in bleen("status").out
+
+
+@pytest.mark.usefixtures("recipe")
+def test_a_blocked_image_is_scanned_by_the_digest_of_its_candidate(bleen: Bleen, estate: Estate) -> None:
+    """The refusal names it; it is not among the images."""
+    hole = Finding("CVE-2026-1", Severity.CRITICAL, "a hole", "libfoo", "1.0", "1.1", fix="use libfoo 1.1")
+    estate.scanner.find("1", hole)
+    blocked = bleen("image", "build", "little")
+    assert blocked.code == 1 and "CVE-2026-1 in libfoo 1.0 fixed in 1.1" in " ".join(blocked.err.split())
+    (digest,) = {word for word in blocked.err.split() if word.startswith("sha256:")}
+    scanned = bleen("image", "scan", digest)
+    assert scanned.code == 1 and "BLOCKED: little may not be released" in scanned.out
+    assert bleen("image", "list", "--json").json["images"] == []
 
 
 # ---- without a mirror ----

@@ -32,7 +32,7 @@ from bleen.domain.release import SecretRef
 from bleen.providers.hook import Hook
 from bleen.providers.local.secrets import FolderSecrets
 from bleen.providers.notices.channels import ChannelNotices, scrubbed
-from bleen.providers.notices.webhook import key_bytes, sign
+from bleen.providers.notices.webhook import WebhookSender, key_bytes, sign
 from tests.contracts.notices import NoticesContract
 
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -207,6 +207,33 @@ async def test_whatever_is_not_a_yes_is_tried_again_under_the_same_id(inbox: Inb
         with pytest.raises(Unreachable, match=f"did not get through to pipeline: it answered {status}"):
             await told.tell(DISPATCH, "pipeline")
     assert [headers["webhook-id"] for headers, _ in inbox.posts] == [DISPATCH.id] * 2
+
+
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n", b"HTTP/1.1 503 no\r\n"])
+async def test_a_receiver_that_never_answers_is_left_after_a_while(words: bytes) -> None:
+    """Whether it says nothing, or begins an answer and does not go on."""
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        await reader.read()  # until whoever asked has gone
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert await WebhookSender(url, KEY, patience=0.5).send(DISPATCH) in ("it took longer than 0.5 s", "ReadTimeout")
+
+
+async def test_an_answer_without_an_end_is_not_read() -> None:
+    """Its status says all of it."""
+
+    async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\nwords")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(chatter, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert await WebhookSender(url, KEY).send(DISPATCH) == ""
 
 
 async def test_a_mail_arrives_with_one_subject_and_for_everybody(inbox: Inbox, home: Path) -> None:

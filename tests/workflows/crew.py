@@ -17,7 +17,7 @@ from bleen.workflows.connection import connect
 from bleen.workflows.worker import run_worker, take_over
 from bleen.workflows.world import World
 
-PORTS = ("images", "bases", "fleets", "gateway", "ledger", "prober", "metrics", "notices", "scanner")
+PORTS = ("images", "bases", "fleets", "gateway", "ledger", "prober", "metrics", "notices", "scanner", "builder")
 
 
 class Away:

@@ -22,6 +22,7 @@ from bleen.domain.rollout import Outcome
 from bleen.domain.service import BlueGreen, Checks, Service, Strategy
 from bleen.domain.traffic import Colour, Route
 from bleen.providers.memory.bases import MemoryBases
+from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import Behaviour, MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from bleen.providers.memory.images import MemoryImages
@@ -146,6 +147,7 @@ class Stage:
         self.metrics = MemoryMetrics(self.clock)
         self.notices = MemoryNotices()
         self.scanner = MemoryScanner(self.images)
+        self.builder = MemoryBuilder(self.images, self.bases)
         self.world = World(
             self.images,
             self.bases,
@@ -156,6 +158,7 @@ class Stage:
             self.metrics,
             self.notices,
             self.scanner,
+            self.builder,
             ("local",),
             self.clock,
         )

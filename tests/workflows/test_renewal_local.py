@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from temporalio.client import Client
 from bleen.domain.duration import seconds
 from bleen.domain.ledger import BaseRenewed
 from bleen.domain.renewal import Timetable
+from bleen.providers.local.images import LocalBuilder
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.gateway import MemoryBackends
 from bleen.providers.scanning.scanner import ImageScanner
@@ -27,11 +29,13 @@ async def site(client: Client, tmp_path: Path) -> AsyncIterator[tuple[Stage, Ben
     with little_mirror(tmp_path / "recipes") as mirror:
         mirror.offer(libtool("1.0-1"))
         bench, stage = Bench(tmp_path, mirror), Stage(client)
+        builder = LocalBuilder(bench.images, bench.bases)
         stage.world = dataclasses.replace(
             stage.world,
             images=bench.images,
             bases=bench.bases,
-            scanner=ImageScanner(bench.images, bench.bases),
+            builder=builder,
+            scanner=ImageScanner(builder, bench.bases),
             fleets=MemoryFleets(bench.images, MemoryBackends(stage.gateways), stage.clock),
         )
         async with stage.working():
@@ -51,6 +55,7 @@ async def test_a_base_without_updates_is_patched_and_the_application_stays_what_
     await stage.idle()
     (bench.folder / "app/shared-0.txt").write_text("of another commit\n")
     bench.mirror.offer(security=(libtool("1.0-1+deb12u2"),))
+    bench.now += timedelta(minutes=1)  # sooner, what the archive signed is not asked for again
 
     await stage.control.keep_renewing(Timetable(every=seconds(0.5), soak=seconds(0), pause=seconds(0.05)))
     await eventually(lambda: serves(stage, 2), "r2 serves", deadline=60)

@@ -30,6 +30,16 @@ async def test_a_golden_history_replays(name: str) -> None:
     await replayer().replay_workflow(WorkflowHistory.from_json("rollout/dev/hello", GOLDEN[name]))
 
 
+EARLIER = {path.stem: path.read_text() for path in sorted((HISTORIES / "earlier").glob("*.json"))}
+"""Of workflows as they were before images were built in stages: recorded once, and never again."""
+
+
+@pytest.mark.parametrize("name", EARLIER)
+async def test_what_an_earlier_version_recorded_replays(name: str) -> None:
+    """A deployment, or a renewal, that was under way when the controller was replaced by this version goes on."""
+    await replayer().replay_workflow(WorkflowHistory.from_json("deploy/dev/hello/1", EARLIER[name]))
+
+
 def test_every_story_has_a_golden_history() -> None:
     """Recorded with ``python -m tests.workflows.record``."""
     assert {name.rsplit("-", 1)[0] for name in GOLDEN} == {story.__name__ for story in STORIES}

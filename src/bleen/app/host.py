@@ -19,7 +19,7 @@ from bleen.providers.local.process import ProcessId, command_line, identify, mar
 from bleen.settings import Settings
 
 _START_SECONDS = 60.0
-_LOOK_SECONDS = 0.03
+_LOOK_SECONDS = 0.1
 _GIVE_UP_AFTER = 3
 """Failed starts of one part after which `bleen up` says why instead of waiting on."""
 _ANSWER_SECONDS = 5.0
@@ -35,7 +35,7 @@ class Start:
     def __init__(self, settings: Settings) -> None:
         self.log = settings.path / "logs" / "agent.log"
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        argv = (sys.executable, "-m", "bleen.app.agent")
+        argv = (sys.executable, "-m", "bleen.app", "agent")
         self._pid = watchdog.start(argv, env=environment_of(settings), log=self.log)
         self._code: int | None = None
 

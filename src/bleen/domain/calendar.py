@@ -143,12 +143,10 @@ def next_window(calendar: Calendar, now: datetime) -> datetime | None:
     """Return the first moment after ``now`` at which a window is open; None where none ever is."""
     zone, opening = zone_of(calendar), sorted({minutes(window.opens) for window in calendar.windows})
     today = now.astimezone(zone).date()
-    for offset in range(-1, _HORIZON):
-        moments = sorted(set(_moments(zone, today + timedelta(days=offset), (0, *opening))))
-        for moment in moments:
-            if moment > now and in_window(calendar, moment):
-                return moment
-    return None
+    days = (today + timedelta(days=offset) for offset in range(-1, _HORIZON))
+    # All of them in order: the day before a change has the moment of the change too, which is after the next midnight.
+    moments = sorted({moment for day in days for moment in _moments(zone, day, (0, *opening))})
+    return next((moment for moment in moments if moment > now and in_window(calendar, moment)), None)
 
 
 def in_window(calendar: Calendar, now: datetime) -> bool:

@@ -69,6 +69,12 @@ def not_checked(what: str, why: str, fix: str, subject: str) -> Finding:
     return Finding(f"not-checked-{subject}", Severity.NOT_CHECKED, f"{what}: {why}", fix=fix)
 
 
+def together(scan: Scan, other: Scan) -> Scan:
+    """Return two looks at one image as one."""
+    reports = [Report(one.checks, one.findings) for one in (scan, other)]
+    return gather(scan.image, other.at, reports)
+
+
 def gather(image: Digest, at: datetime, reports: list[Report]) -> Scan:
     """Return what the reports say, the worst first and each finding once."""
     findings = dict.fromkeys(finding for report in reports for finding in report.findings)

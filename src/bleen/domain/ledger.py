@@ -30,6 +30,8 @@ class RolloutStarted(Tagged, frozen=True):
     """A rollout began, with this plan."""
 
     rollout: Rollout
+    trace: str = ""
+    """The id of its trace, 32 hex digits; empty in entries of the first versions."""
 
 
 class Decided(Tagged, frozen=True):

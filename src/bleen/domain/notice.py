@@ -8,6 +8,7 @@ from msgspec import structs
 
 from bleen.domain.codec import Value
 from bleen.domain.decision import AskHuman, Decision, Rollback, Wait
+from bleen.domain.errors import ImageBlocked
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.verdict import HOLDING, Inconclusive
 
@@ -111,6 +112,20 @@ def outcome_notice(rollout: Rollout, outcome: Outcome) -> Notice:
         what=f"{rollout.service}: {what}",
         why=why,
         next=f"bleen explain {rollout.id}",
+    )
+
+
+def gate_notice(environment: str, service: str, error: ImageBlocked) -> Notice:
+    """Return what people hear of a deployment whose image a gate refused."""
+    return Notice(
+        kind="gate-failed",
+        environment=environment,
+        service=service,
+        rollout="",
+        release="",
+        what=error.what,
+        why=error.why,
+        next=error.next,
     )
 
 

@@ -148,13 +148,16 @@ def entry_of(image: Digest, judgement: Judgement) -> Gated:
     )
 
 
-def blocked(name: str, judgement: Judgement) -> ImageBlocked:
-    """Return the error of an image that may not be released: the worst finding, its package, and its fix."""
+def blocked(name: str, judgement: Judgement, image: Digest = "") -> ImageBlocked:
+    """Return the error of an image that may not be released: the worst finding, its package, and its fix.
+
+    ``image`` is named where its name does not find it: it is not published.
+    """
     worst, more = judgement.blocking[0], len(judgement.blocking) - 1
     return ImageBlocked(
         f"{name} may not be released to {judgement.environment}: {finding_words(worst)}{f', and {more} more' if more else ''}",
         why=f"findings that are {' or '.join(judgement.blocks)} block there, and nobody answers for this one",
-        next=f"{worst.fix}\nbleen image scan {name} --env {judgement.environment} shows all of it",
+        next=f"{worst.fix}\nbleen image scan {image or name} --env {judgement.environment} shows all of it",
     )
 
 

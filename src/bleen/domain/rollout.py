@@ -113,6 +113,8 @@ class Rollout(Value, frozen=True):
     settled: datetime | None = None
     successor: int | None = None
     """The release that waits for this rollout to end."""
+    asked: datetime | None = None
+    """When its deployment was asked for, by the engine's clock; None where it takes no turn."""
     admitted: bool = True
     """False: it was made where no rollout may begin, and has not begun."""
     exempt: str = ""

@@ -17,12 +17,14 @@ from bleen.domain.image import Image
 from bleen.domain.inventory import BillFormat
 from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
+from bleen.interfaces.admission import LoginClaim, LoginResult, LoginStarted
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
     ActiveRollouts,
     AuditPage,
     BuildLine,
+    BuildList,
     CalendarOrder,
     DryRun,
     Explanation,
@@ -55,7 +57,7 @@ from bleen.interfaces.views import (
     TokenList,
     TokenOrder,
 )
-from bleen.providers.transport import httpx
+from bleen.providers.transport import httpx, verification
 from bleen.workflows.messages import BuildRequest, DeployRequest, DeployResult, ScaleResult
 
 T = TypeVar("T")
@@ -68,10 +70,15 @@ class Client:
 
     def __init__(self, server: Server, *, transport: httpx.BaseTransport | None = None) -> None:
         self.server = server
-        headers = {"authorization": f"Bearer {server.token}", "accept": "application/json"}
-        secure = server.address.startswith("https:")  # certificates take 30 ms to load
+        bearer = {"authorization": f"Bearer {server.token}"} if server.token else {}
+        headers = bearer | {"accept": "application/json"}
         self._http = httpx.Client(
-            base_url=server.address, headers=headers, timeout=_QUICK, transport=transport, trust_env=False, verify=secure
+            base_url=server.address,
+            headers=headers,
+            timeout=_QUICK,
+            transport=transport,
+            trust_env=False,
+            verify=verification(server.address),
         )
 
     def __enter__(self) -> "Client":
@@ -184,6 +191,18 @@ class Client:
         """Make a link that signs a browser in, once."""
         return self._post("/v1/links", LinkOrder(by), Link)
 
+    def start_login(self) -> LoginStarted:
+        """Begin to sign in with the issuer that the server believes; somebody confirms the code."""
+        return self._ask("POST", "/v1/logins", LoginStarted)
+
+    def claim_login(self, secret: str) -> LoginResult:
+        """Ask whether somebody has; the token is told this once."""
+        return self._post("/v1/logins/claim", LoginClaim(secret), LoginResult)
+
+    def end_token(self) -> None:
+        """Let the token that asks count no longer."""
+        self._ask("DELETE", "/v1/token", None)
+
     def images(self) -> ImageList:
         """Return every image, newest first."""
         return self._get("/v1/images", ImageList)
@@ -230,6 +249,10 @@ class Client:
                     yield image
                 case ImageFailed(problem):
                     raise error_of(problem)
+
+    def builds(self) -> BuildList:
+        """Return every build under way."""
+        return self._get("/v1/image-builds", BuildList)
 
     def provenance(self, digest: str) -> Provenance:
         """Return what is signed of an image, every byte of it read; raises why it may not start."""

@@ -18,6 +18,7 @@ from bleen.domain.image import Digest, File, Image
 from bleen.domain.keeping import Kept
 from bleen.domain.ledger import Event
 from bleen.domain.patching import Patching
+from bleen.domain.pipeline import Building
 from bleen.domain.policy import Judgement, Policy
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.strategy import Step
@@ -232,6 +233,12 @@ class ImageFailed(Tagged, frozen=True):
 
 BuildLine = StageEnded | ImageBuilt | ImageFailed
 """One line of the answer to a build, as it happens."""
+
+
+class BuildList(View, frozen=True):
+    """Every build under way."""
+
+    builds: tuple[Building, ...]
 
 
 class ImageList(View, frozen=True):

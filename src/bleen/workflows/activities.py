@@ -8,23 +8,22 @@ from typing import Any
 from temporalio import activity
 
 from bleen.domain.check import CheckResult
-from bleen.domain.codec import digest_of
 from bleen.domain.decision import Launch, Measure, Retire, Shift
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
-from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.notice import Notice
-from bleen.domain.plan import Intent, plan
-from bleen.domain.policy import blocked, entry_of, judge
+from bleen.domain.plan import Intent, check_turn, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
-from bleen.workflows.building import build_image
+from bleen.workflows.building import Pipeline
 from bleen.workflows.herald import Herald
-from bleen.workflows.messages import DeployRequest, Order, RolloutRequest, Subject, Watched
+from bleen.workflows.messages import DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
 from bleen.workflows.pulse import pulse
 from bleen.workflows.watching import Watching
+from bleen.workflows.workshop import Workshop
 from bleen.workflows.world import World
 
 
@@ -39,39 +38,24 @@ class Activities:
 
     @activity.defn
     async def prepare_release(self, request: DeployRequest) -> Release:
-        """Return the release of ``request``, its image built, verified and judged, made once however often it is asked for."""
-        world, name = self._world, request.spec.service
-        key = service_key(request.environment, name)
+        """Return the release of ``request``, its image built in one act: for what an earlier version of Bleen began."""
         async with pulse():
-            # First of all: a fleet that no gateway would ever route to need not be built and started.
-            refuse_claimed(key, names(request.spec.host_names), await world.gateway.hosts())
-            image = await self._image(request)
-            await world.images.verify(image.digest)
-            await self._judge(request, image)
-            release = await world.ledger.make_release(_draft_release(request, image, world.clock()))
-            event = ReleaseMade(release)
-            draft = Draft(f"{name}/{release.name}", request.environment, name, event, by=release.author)
-            await world.ledger.append(draft)
+            image = await Pipeline(Workshop(self._world), self._world.clock).build(request.wanted)
+            return await self._made(ReleaseOrder(request, image))
+
+    @activity.defn
+    async def make_release(self, order: ReleaseOrder) -> Release:
+        """Return the release, its image verified, made once however often it is asked for."""
+        async with pulse():
+            return await self._made(order)
+
+    async def _made(self, order: ReleaseOrder) -> Release:
+        world, request, image, name = self._world, order.request, order.image, order.request.spec.service
+        await world.images.verify(image.digest)
+        release = await world.ledger.make_release(_draft_release(request, image, world.clock()))
+        draft = Draft(f"{name}/{release.name}", request.environment, name, ReleaseMade(release), by=release.author)
+        await world.ledger.append(draft)
         return release
-
-    async def _image(self, request: DeployRequest) -> Image:
-        if request.image is not None:
-            return await self._world.images.find(request.image)
-        return await build_image(self._world.images, self._world.bases, request.wanted)
-
-    async def _judge(self, request: DeployRequest, image: Image) -> None:
-        """Enter in the ledger what the policy says of what is found in the image; ImageBlocked where it is no."""
-        name, environment = request.spec.service, request.environment
-        scan = await self._world.scanner.scan(image.digest)
-        judgement = judge(scan.findings, request.policy, environment, self._world.clock().date())
-        entry = entry_of(image.digest, judgement)
-        draft = Draft(f"gate/{environment}/{name}/{digest_of(entry)}", environment, name, entry, by=request.by)
-        await self._world.ledger.append(draft)
-        if not judgement.allowed:
-            error = blocked(name, judgement)
-            next = f"bleen image scan {name}"
-            await self._tell(Notice("gate-failed", environment, name, "", "", error.what, error.why, next))
-            raise error
 
     @activity.defn
     async def find_release(self, request: RolloutRequest) -> Release:
@@ -88,11 +72,14 @@ class Activities:
 
     async def _planned(self, request: RolloutRequest, key: str) -> Rollout:
         world, env, service = self._world, request.environment, request.service
+        last = await self._last_started(env, service)
+        if last is not None:
+            check_turn(service, request.release, request.asked, last.target.number, last.asked)
         seen = await world.observe(env, service)
         refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
         target = await world.ledger.release(service, request.release)
         intent = Intent(
-            id=f"{env}/{service}/{await self._next_number(env, service)}",
+            id=f"{env}/{service}/{int(last.id.rsplit('/', 1)[1]) + 1 if last else 1}",
             environment=env,
             service=service,
             hosts=request.hosts,
@@ -102,17 +89,19 @@ class Activities:
             size=request.size,
             by=request.by,
             trusted=request.trusted,
+            asked=request.asked,
             exempt=request.exempt,
         )
         rollout = plan(intent, refs, seen, seen.at)
-        entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))
+        started = RolloutStarted(rollout, trace_of(rollout))
+        entry = await world.ledger.append(Draft(key, env, service, started, by=request.by, rollout=rollout.id))
         # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
         return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
 
-    async def _next_number(self, environment: str, service: str) -> int:
+    async def _last_started(self, environment: str, service: str) -> Rollout | None:
         query = Query(service=service, environment=environment, kinds=("rollout-started",), newest=True, limit=1)
-        last = await self._world.ledger.read(query)
-        return int(last[0].rollout.rsplit("/", 1)[1]) + 1 if last else 1
+        events = [entry.event for entry in await self._world.ledger.read(query)]
+        return next((event.rollout for event in events if isinstance(event, RolloutStarted)), None)
 
     @activity.defn
     async def observe(self, subject: Subject) -> Observation:

@@ -6,22 +6,32 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowQueryRejectedError
+from msgspec import structs
+from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from bleen.domain.codec import digest_of
 from bleen.domain.command import Command, GoBack, Scale
 from bleen.domain.errors import BleenError, NothingToDo, Unreachable
+from bleen.domain.image import Image
 from bleen.domain.notice import Notice
+from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import Rollout
+from bleen.domain.told import Told, retell
+from bleen.ports import Tell
+from bleen.workflows.build import BuildWorkflow
 from bleen.workflows.converter import domain_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
 from bleen.workflows.herald import Herald
 from bleen.workflows.messages import (
+    BuildRequest,
+    BuildResult,
     DeployRequest,
     DeployResult,
     Progress,
+    Refused,
     RenewalState,
     RollbackRequest,
     ScaleRequest,
@@ -33,6 +43,8 @@ from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
 from bleen.workflows.world import utc_now
 
+_LOOK = 0.2
+"""Seconds between two looks at a build."""
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _PATIENCE = 5.0
 """Seconds for one look at a rollout: an engine that cannot write does not answer at all."""
@@ -53,6 +65,65 @@ class Control:
             DeployWorkflow.run, request, f"deploy/{request.environment}/{request.spec.service}"
         )
         return result
+
+    async def build(self, wanted: BuildRequest, tell: Tell) -> Image:
+        """Return the image; ``tell`` hears of each stage. It is built to its end, whoever stops listening.
+
+        Whoever asks for the same meanwhile waits for the same build. Raises what it was refused for.
+        """
+        name = digest_of(structs.replace(wanted, by=""))
+        async with self._engine():
+            handle = await self._client.start_workflow(
+                BuildWorkflow.run,
+                wanted,
+                id=f"build/{self._task_queue}/{name.removeprefix('sha256:')[:32]}",
+                task_queue=self._task_queue,
+                task_timeout=TASK_TIMEOUT,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )
+            result = asyncio.ensure_future(handle.result())
+            try:
+                stages = await self._listen(handle.id, result, tell)
+                ended: BuildResult = await result
+            finally:
+                result.cancel()
+        if isinstance(ended, Refused):
+            told = Told(ended.what, ended.why, ended.next, error=ended.error)
+            raise retell(told) or BleenError(ended.what, why=ended.why, next=ended.next)
+        for stage in ended.stages[stages:]:
+            tell(stage)
+        return ended.image
+
+    async def _listen(self, workflow: str, result: "asyncio.Future[Any]", tell: Tell) -> int:
+        """Tell of each stage while the build runs, and return how many were told."""
+        told = 0
+        while not (await asyncio.wait([result], timeout=_LOOK))[0]:
+            seen = await self._building(workflow)
+            for stage in seen.ended[told:] if seen else ():
+                tell(stage)
+                told += 1
+        return told
+
+    async def builds(self) -> list[Building]:
+        """Return every build under way, those of deployments included."""
+        kinds = "(WorkflowType = 'Build' OR WorkflowType = 'Deploy')"
+        query = f"{kinds} AND ExecutionStatus = 'Running' AND TaskQueue = '{self._task_queue}'"
+        async with self._engine():
+            found = [await self._building(execution.id) async for execution in self._client.list_workflows(query)]
+        # One that is not running has gone on to its rollout, or waits for a worker.
+        return sorted((one for one in found if one and one.running), key=lambda one: (one.environment, one.name))
+
+    async def _building(self, workflow: str) -> Building | None:
+        """Return what a build does; None where it is over, or nobody answers for it at the moment."""
+        handle = self._client.get_workflow_handle(workflow)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                seen: Building = await handle.query(
+                    "building", result_type=Building, reject_condition=QueryRejectCondition.NOT_OPEN
+                )
+                return seen
+        except (WorkflowQueryRejectedError, WorkflowQueryFailedError, RPCError, TimeoutError):
+            return None
 
     async def rollback(self, request: RollbackRequest) -> DeployResult | Rollout:
         """Go back: the running rollout where it can, which is one split change; else by a new one."""

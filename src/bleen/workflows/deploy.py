@@ -6,19 +6,19 @@ from typing import Any
 from msgspec import structs
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from bleen.domain.errors import BleenError
+    from bleen.domain.pipeline import Building
     from bleen.domain.release import Release
     from bleen.workflows.activities import Activities
-    from bleen.workflows.converter import domain_error
+    from bleen.workflows.build import durable, refused
     from bleen.workflows.messages import (
         Adjusted,
         AdjustRequest,
         DeployRequest,
         DeployResult,
-        Refused,
+        ReleaseOrder,
         RollbackRequest,
         RolloutRequest,
         ScaleRequest,
@@ -39,13 +39,21 @@ _PATIENT: Any = {
 
 @workflow.defn(name="Deploy")
 class DeployWorkflow:
-    """Make a release and begin its rollout, now or after the one that runs."""
+    """Build an image, make a release of it and begin its rollout, now or after the one that runs."""
+
+    def __init__(self) -> None:
+        self._pipeline = durable()
+
+    @workflow.query
+    def building(self) -> Building:
+        """Return what it does before the release is made."""
+        return self._pipeline.view
 
     @workflow.run
     async def run(self, request: DeployRequest) -> DeployResult:
         """Return what became of it; a refusal is a value."""
         try:
-            release = await workflow.execute_activity_method(Activities.prepare_release, request, **_PATIENT)
+            release = await self._release(request)
             wanted = _rollout_of(request, release)
             begun = await _begin(wanted, release)
             if begun is not None:
@@ -54,7 +62,15 @@ class DeployWorkflow:
             resized = await workflow.execute_activity_method(Starting.resize, scale, **_PATIENT)
             return Unchanged(release, resized if resized.before != resized.after else None, await _adjust(wanted))
         except ActivityError as failure:
-            return _refused(failure)
+            return refused(failure)
+
+    async def _release(self, request: DeployRequest) -> Release:
+        """Return the release of ``request``; what an earlier version of Bleen began goes on in one act."""
+        if not workflow.patched("stages"):
+            return await workflow.execute_activity_method(Activities.prepare_release, request, **_PATIENT)
+        image = await self._pipeline.build(request.wanted)
+        order = ReleaseOrder(request, image)
+        return await workflow.execute_activity_method(Activities.make_release, order, **_PATIENT)
 
 
 @workflow.defn(name="Rollback")
@@ -67,10 +83,11 @@ class RollbackWorkflow:
         try:
             wanted = await workflow.execute_activity_method(Starting.choose_release, request, **_PATIENT)
             release = await workflow.execute_activity_method(Activities.find_release, wanted, **_PATIENT)
-            begun = await _begin(structs.replace(wanted, token=workflow.info().workflow_id), release)
+            here = workflow.info()
+            begun = await _begin(structs.replace(wanted, token=here.workflow_id, asked=here.start_time), release)
             return begun or Unchanged(release)
         except ActivityError as failure:
-            return _refused(failure)
+            return refused(failure)
 
 
 @workflow.defn(name="Scale")
@@ -83,7 +100,7 @@ class ScaleWorkflow:
         try:
             return await workflow.execute_activity_method(Starting.resize, request, **_PATIENT)
         except ActivityError as failure:
-            return _refused(failure)
+            return refused(failure)
 
 
 async def _begin(wanted: RolloutRequest, release: Release) -> DeployResult | None:
@@ -112,12 +129,6 @@ def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:
         size=spec.instances,
         by=request.by,
         token=workflow.info().workflow_id,
+        asked=workflow.info().start_time,
         exempt=request.exempt,
     )
-
-
-def _refused(failure: ActivityError) -> Refused:
-    if is_cancelled_exception(failure):
-        raise failure
-    error = domain_error(failure) or BleenError("an activity failed", why=str(failure.__cause__ or failure))
-    return Refused(type(error).__name__, error.what, error.why, error.next)

@@ -4,13 +4,15 @@ from datetime import datetime
 
 from msgspec import field, structs
 
-from bleen.domain.base import BaseOrder
+from bleen.domain.base import BaseOrder, Stage
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.decision import Decision
+from bleen.domain.finding import Finding
 from bleen.domain.gate import Gate
-from bleen.domain.image import Digest, Source
+from bleen.domain.image import Digest, Image, Source
 from bleen.domain.ledger import Draft
 from bleen.domain.notice import Dispatch
+from bleen.domain.pipeline import Plan
 from bleen.domain.policy import Policy
 from bleen.domain.release import Release, Runtime
 from bleen.domain.renewal import Agenda, RenewalStep
@@ -42,8 +44,19 @@ class DeployRequest(Value, frozen=True):
 
     @property
     def wanted(self) -> "BuildRequest":
-        """What is built where no image is named."""
-        return BuildRequest(name=self.spec.service, folder=self.folder, source=self.spec.image, base=self.base)
+        """What is built, or found where an image is named."""
+        return BuildRequest(
+            name=self.spec.service,
+            folder=self.folder,
+            source=self.spec.image,
+            base=self.base,
+            environment=self.environment,
+            policy=self.policy,
+            by=self.by,
+            image=self.image,
+            hosts=self.spec.host_names,
+            deploys=True,
+        )
 
 
 class BuildRequest(Value, frozen=True):
@@ -56,6 +69,80 @@ class BuildRequest(Value, frozen=True):
     """None builds the base alone."""
     base: BaseOrder | None = None
     """None: the application runs on the machine's own system."""
+    environment: str = "dev"
+    """Where its policy is asked."""
+    policy: Policy = field(default_factory=Policy)
+    """What of the findings keeps it from being published."""
+    by: str = ""
+    image: Digest | None = None
+    """An image that is built already, in place of ``source``: it goes through the gates alone."""
+    hosts: tuple[str, ...] = ()
+    """Host names that no other service may have: a fleet that no gateway would ever route to need not be built."""
+    deploys: bool = False
+    """A release is made of it: what was built before goes through the gates again."""
+
+
+class Begun(Value, frozen=True):
+    """What a build begins with: every input pinned that can be."""
+
+    base: Plan | None = None
+    """None where it stands on no base, or on none that can be had (``told`` says why)."""
+    application: Plan | None = None
+    """None where its base is to be built first, or is all that is wanted."""
+    told: tuple[Stage, ...] = ()
+
+
+class StageOrder(Value, frozen=True):
+    """Carry out a stage of a plan."""
+
+    key: Digest
+    stage: str
+    host: bool = False
+    """Where no mirror answers, the machine itself does."""
+
+
+class GateOrder(Value, frozen=True):
+    """Look into an image, or a candidate, before it is published or released."""
+
+    digest: Digest
+    name: str
+    environment: str
+    policy: Policy
+    by: str
+    service: str = ""
+    """Whose gate it is in the ledger; empty where nothing is deployed."""
+    findings: tuple[Finding, ...] = ()
+    """Those of the gate before."""
+
+
+class Passed(Value, frozen=True):
+    """A gate was passed."""
+
+    told: Stage
+    findings: tuple[Finding, ...]
+    """All that was found so far, by this gate and those before."""
+
+
+class ReleaseOrder(Value, frozen=True):
+    """Make the release of a deployment, of the image that went through the gates."""
+
+    request: DeployRequest
+    image: Image
+    """Under the name and version that were asked for."""
+
+
+class PublishOrder(Value, frozen=True):
+    """Make an image of the candidate of a plan."""
+
+    key: Digest
+    digest: Digest
+
+
+class Built(Tagged, frozen=True):
+    """A build ended well."""
+
+    image: Image
+    stages: tuple[Stage, ...]
 
 
 class RollbackRequest(Value, frozen=True):
@@ -102,6 +189,8 @@ class RolloutRequest(Value, frozen=True):
     """Going back to a release that was promoted lately: no checks, no approval."""
     token: str = ""
     """Names this request: asking twice with one token is asking once."""
+    asked: datetime | None = None
+    """When its deployment was asked for, by the engine's clock; None where it takes no turn."""
     exempt: str = ""
     """Why no freeze keeps it; empty where one does."""
 
@@ -183,6 +272,7 @@ class Refused(Tagged, frozen=True):
 
 
 DeployResult = Started | Unchanged | Refused
+BuildResult = Built | Refused
 ScaleResult = Resized | Steered | Refused
 """Resized with two equal numbers: it had so many already."""
 

@@ -9,18 +9,19 @@ from temporalio import activity
 
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import ImageBlocked, NothingToDo, Permanent
-from bleen.domain.image import Image
+from bleen.domain.image import Digest, Image
 from bleen.domain.ledger import BaseRenewed, Draft, Entry, Query, ReleaseMade, RenewalBegun, RolloutStarted
+from bleen.domain.pipeline import OfMove, OfRenewal, Plan
 from bleen.domain.plan import serving_now
-from bleen.domain.policy import Gated, Policy, blocked, entry_of, judge
+from bleen.domain.policy import Gated, Policy
 from bleen.domain.release import Release
 from bleen.domain.renewal import Agenda, Move, Renew, Renewal, closed, is_due, next_step, opened
 from bleen.domain.rollout import Rollout
-from bleen.workflows.building import deaf
-from bleen.workflows.messages import Looked, Moved, RolloutRequest
+from bleen.workflows.messages import GateOrder, Looked, Moved, RolloutRequest
 from bleen.workflows.pulse import pulse
 from bleen.workflows.starting import Starting, size_for
 from bleen.workflows.surveying import Surveying
+from bleen.workflows.workshop import Workshop
 from bleen.workflows.world import World
 
 
@@ -45,11 +46,24 @@ class Renewing:
     async def renew(self, step: Renew) -> Renewal:
         """Return the base built anew, entered in the ledger."""
         async with pulse():
-            base = await self._world.bases.renew(step.base, deaf)
+            base = await self._renewed(step.base)
             renewal = Renewal(step.name, step.base, base.digest, step.fixes)
             key = f"renewed/{digest_of([renewal.before, renewal.after, sorted((f.package, f.fixed) for f in step.fixes)])}"
             await self._world.ledger.append(Draft(key, "", "", BaseRenewed(renewal), by=step.by))
         return renewal
+
+    async def _renewed(self, base: Digest) -> Image:
+        """Return the base built anew. It has no gate of its own: what is moved onto it goes through that of its service."""
+        builder = self._world.builder
+        plan = await builder.begin(OfRenewal(base))
+        return plan.image or await builder.publish(plan.key, await self._carried(plan))
+
+    async def _carried(self, plan: Plan) -> Digest:
+        """Carry out the stages of ``plan``, and return the digest of what they made."""
+        digest = plan.image.digest if plan.image else ""
+        for stage in plan.stages:
+            digest = (await self._world.builder.carry_out(plan.key, stage)).candidate or digest
+        return digest
 
     @activity.defn
     async def move(self, step: Move) -> Moved:
@@ -64,9 +78,11 @@ class Renewing:
 
     async def _make_release(self, step: Move) -> Release:
         world, served = self._world, step.served
-        image = await world.images.rebase(served.image, step.renewal.after)
+        plan = await world.builder.begin(OfMove(served.image, step.renewal.after))
+        digest = await self._carried(plan)
+        await self._judge(step, digest)
+        image = plan.image or await world.builder.publish(plan.key, digest)
         await world.images.verify(image.digest)
-        await self._judge(step, image)
         before = await world.ledger.release(served.service, served.release)
         draft = structs.replace(before, number=0, image=image.digest, created=world.clock(), author=step.by)
         release = await world.ledger.make_release(draft)
@@ -74,17 +90,13 @@ class Renewing:
         await world.ledger.append(Draft(key, served.environment, served.service, ReleaseMade(release), by=release.author))
         return release
 
-    async def _judge(self, step: Move, image: Image) -> None:
+    async def _judge(self, step: Move, digest: Digest) -> None:
         """Enter what the policy says by which the present release was let through; ImageBlocked where it is no."""
-        served = step.served
-        scan = await self._world.scanner.scan(image.digest)
+        served, shop = step.served, Workshop(self._world)
         policy = await self._policy(served.environment, served.service)
-        judgement = judge(scan.findings, policy, served.environment, self._world.clock().date())
-        entry = entry_of(image.digest, judgement)
-        key = f"gate/{served.environment}/{served.service}/{digest_of(entry)}"
-        await self._world.ledger.append(Draft(key, served.environment, served.service, entry, by=step.by))
-        if not judgement.allowed:
-            raise blocked(served.service, judgement)
+        order = GateOrder(digest, served.service, served.environment, policy, step.by, service=served.service)
+        passed = await shop.scan(order)
+        await shop.comply(structs.replace(order, findings=passed.findings))
 
     async def _policy(self, environment: str, service: str) -> Policy:
         """Return what the last judgement there went by: the file belongs to whoever deploys."""

@@ -14,11 +14,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from bleen import __version__
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
+from bleen.workflows.build import BuildWorkflow
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
 from bleen.workflows.herald import Herald
+from bleen.workflows.making import Making
 from bleen.workflows.notify import NotifyWorkflow
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.renewing import Renewing
@@ -27,7 +30,15 @@ from bleen.workflows.starting import TASK_QUEUE, Starting
 from bleen.workflows.telling import Telling
 from bleen.workflows.world import World
 
-WORKFLOWS = (RolloutWorkflow, DeployWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow, NotifyWorkflow)
+WORKFLOWS = (
+    RolloutWorkflow,
+    DeployWorkflow,
+    BuildWorkflow,
+    RollbackWorkflow,
+    ScaleWorkflow,
+    RenewalWorkflow,
+    NotifyWorkflow,
+)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 
@@ -67,6 +78,7 @@ def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> W
     return Worker(
         client,
         task_queue=task_queue,
+        build_id=f"bleen-{__version__}",  # otherwise every loaded module is hashed for one: a quarter of a second
         workflows=list(WORKFLOWS),
         activities=_activities(client, world, task_queue),
         workflow_runner=sandbox(),
@@ -107,10 +119,22 @@ async def take_over(client: Client, task_queue: str) -> None:
 
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
-    doing, starting = Activities(world, Herald(client, task_queue, world.clock)), Starting(client, world, task_queue)
-    renewing, telling = Renewing(world, starting), Telling(world)
+    herald, starting = Herald(client, task_queue, world.clock), Starting(client, world, task_queue)
+    doing, making, telling, renewing = (
+        Activities(world, herald),
+        Making(world, herald),
+        Telling(world),
+        Renewing(world, starting),
+    )
     return [
+        making.begin,
+        making.begin_application,
+        making.carry_out_stage,
+        making.scan_image,
+        making.check_compliance,
+        making.publish_image,
         doing.prepare_release,
+        doing.make_release,
         doing.find_release,
         doing.plan_rollout,
         doing.observe,

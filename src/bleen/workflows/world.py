@@ -10,7 +10,7 @@ from bleen.domain.errors import Unreachable
 from bleen.domain.fleet import Fleet
 from bleen.domain.rollout import Observation
 from bleen.domain.traffic import GatewaySeen
-from bleen.ports import Bases, Fleets, Gateway, Images, Ledger, Metrics, Notices, Prober, Scanner
+from bleen.ports import Bases, Builder, Fleets, Gateway, Images, Ledger, Metrics, Notices, Prober, Scanner
 from bleen.workflows.freezing import Freezes
 
 PATIENCE = 3.0
@@ -35,6 +35,7 @@ class World:
     metrics: Metrics
     notices: Notices
     scanner: Scanner
+    builder: Builder
     regions: tuple[str, ...]
     clock: Callable[[], datetime] = utc_now
 

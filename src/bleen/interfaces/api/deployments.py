@@ -17,11 +17,11 @@ from bleen.interfaces.api import reading
 from bleen.interfaces.api.approval import Act, check_deployment
 from bleen.interfaces.api.freezes import check_open
 from bleen.interfaces.api.guard import Asker
+from bleen.interfaces.api.options import BreakGlass, OverrideFreeze
 from bleen.interfaces.api.providers import Here, Providers
-from bleen.interfaces.api.services import BreakGlass, OverrideFreeze
 from bleen.interfaces.thinning import thinned
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
-from bleen.workflows.building import build_image
+from bleen.workflows.building import deaf
 from bleen.workflows.dry_run import dry_run
 from bleen.workflows.messages import DeployRequest, DeployResult
 
@@ -45,7 +45,7 @@ async def deploy(
 
 @post("/v1/dry-runs", status_code=200, opt={"needs": Role.DEPLOYER, "within": "body"})
 async def try_dry(providers: Here, asker: Asker, data: JSONBody[DeployRequest]) -> DryRun:
-    """Return what a deployment would do if all went well. The image is built; nothing else happens."""
+    """Return what a deployment would do if all went well. The image is built, through its gates; nothing else happens."""
     asker.check(Role.DEPLOYER, data.environment)
     refuse_claimed(
         service_key(data.environment, data.spec.service), names(data.spec.host_names), await providers.gateway.hosts()
@@ -88,7 +88,7 @@ async def _target(providers: Providers, request: DeployRequest, releases: Sequen
     if request.image:
         image = await providers.images.find(request.image)
     else:
-        image = await build_image(providers.images, providers.bases, request.wanted)
+        image = await providers.control.build(request.wanted, deaf)
     config = config_digest(request.runtime)
     same = next((r for r in releases if (r.image, r.config) == (image.digest, config)), None)
     number = same.number if same else max((r.number for r in releases), default=0) + 1

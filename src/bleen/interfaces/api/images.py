@@ -8,21 +8,25 @@ from pathlib import Path
 from litestar import delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream
+from msgspec import structs
 
 from bleen.domain.access import Role
 from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, Conflict, NotFound
+from bleen.domain.finding import together
 from bleen.domain.inventory import BillFormat
 from bleen.domain.keeping import Kept, keeping
 from bleen.domain.ledger import Query
 from bleen.domain.policy import judge
 from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
+from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.problem import problem_of
 from bleen.interfaces.views import (
     BuildLine,
+    BuildList,
     ExportOrder,
     ImageBuilt,
     ImageFailed,
@@ -33,12 +37,11 @@ from bleen.interfaces.views import (
     ScanView,
     StageEnded,
 )
-from bleen.workflows.building import build_image
 from bleen.workflows.messages import BuildRequest
 
 log = logging.getLogger("bleen.api")
 VIEW = {"needs": Role.VIEWER, "within": "any"}
-BUILD = {"needs": Role.DEPLOYER, "within": "any"}
+BUILD = {"needs": Role.DEPLOYER, "within": "body"}
 KEEP = {"needs": Role.ADMIN, "within": "any"}
 """Images belong to no environment: what one no longer needs may be another's way back."""
 
@@ -71,34 +74,38 @@ async def show_bill(providers: Here, digest: FromPath[str], form: FromQuery[Bill
 
 @post("/v1/images/{digest:str}/scan", status_code=200, opt=VIEW)
 async def scan_image(providers: Here, digest: FromPath[str], data: JSONBody[ScanOrder]) -> ScanView:
-    """What is wrong with an image, what nobody could look at, and what a policy says of it."""
-    image, scan = await asyncio.gather(providers.images.find(digest), providers.scanner.scan(digest))
+    """What is wrong with an image, or a candidate, what nobody could look at, and what a policy says of it."""
+    asked = (providers.scanner.scan(digest), providers.scanner.comply(digest))
+    image, scan, rules = await asyncio.gather(providers.builder.find(digest), *asked)
+    scan = together(scan, rules)
     judgement = judge(scan.findings, data.policy, data.environment, providers.clock().date())
     return ScanView(image=image, scan=scan, judgement=judgement)
 
 
 @post("/v1/image-builds", status_code=200, opt=BUILD, media_type="application/x-ndjson", sync_to_thread=False)
-def build(providers: Here, data: JSONBody[BuildRequest]) -> Stream:
+def build(providers: Here, asker: Asker, data: JSONBody[BuildRequest]) -> Stream:
     """Build an image where it is not built yet: one JSON object for each stage, the image or the failure last."""
-    return Stream(_lines(providers, data), media_type="application/x-ndjson")
+    asker.check(Role.DEPLOYER, data.environment)
+    signed = structs.replace(data, by=asker.signs(data.by), image=None, hosts=(), deploys=False)
+    return Stream(_lines(providers, signed), media_type="application/x-ndjson")
 
 
 async def _lines(providers: Providers, request: BuildRequest) -> AsyncIterator[bytes]:
-    """Yield what the build tells. It ends with the connection: whoever asked no longer waits for it."""
-    loop, lines = asyncio.get_running_loop(), asyncio.Queue[BuildLine]()
+    """Yield what the build tells. It goes on without whoever asked, and is joined by who asks again."""
+    lines = asyncio.Queue[BuildLine]()
 
     def tell(stage: Stage) -> None:
-        loop.call_soon_threadsafe(lines.put_nowait, StageEnded(stage))
+        lines.put_nowait(StageEnded(stage))
 
     async def work() -> None:
         try:
-            ended: BuildLine = ImageBuilt(await build_image(providers.images, providers.bases, request, tell))
+            ended: BuildLine = ImageBuilt(await providers.control.build(request, tell))
         except BleenError as error:
             ended = ImageFailed(problem_of(error))
         except Exception as error:  # a defect must end the stream, too: whoever asked waits for its last line
             log.exception("the build of %s failed", request.name)
             ended = ImageFailed(problem_of(BleenError("the build failed", why=repr(error), next="bleen doctor")))
-        loop.call_soon(lines.put_nowait, ended)
+        lines.put_nowait(ended)
 
     building = asyncio.create_task(work())
     try:
@@ -109,6 +116,13 @@ async def _lines(providers: Providers, request: BuildRequest) -> AsyncIterator[b
                 return
     finally:
         building.cancel()
+
+
+@get("/v1/image-builds", opt=VIEW)
+async def list_builds(providers: Here, asker: Asker) -> BuildList:
+    """Every build under way, those of deployments included, in environments that the token may see."""
+    every = await providers.control.builds()
+    return BuildList(builds=tuple(one for one in every if asker.may(Role.VIEWER, one.environment)))
 
 
 @get("/v1/image-uses", opt=VIEW)
@@ -168,6 +182,7 @@ ROUTES = (
     show_bill,
     scan_image,
     build,
+    list_builds,
     list_uses,
     remove_image,
     export_image,

@@ -8,17 +8,21 @@ from typing import Protocol
 
 from litestar.di import NamedDependency
 
+from bleen.domain.allowance import Allowance
 from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
-from bleen.domain.image import Digest
+from bleen.domain.image import Digest, Image
+from bleen.domain.issuer import Access
 from bleen.domain.notice import Notice
+from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Almanac, Bases, Fleets, Gateway, Images, Ledger, Metrics, Scanner
+from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Scanner, Tell
 from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
+    BuildRequest,
     DeployRequest,
     DeployResult,
     Progress,
@@ -35,6 +39,12 @@ class Controls(Protocol):
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         """Make a release and roll it out."""
+
+    async def build(self, wanted: BuildRequest, tell: Tell) -> Image:
+        """Return the image, telling of each stage; raises what it was refused for."""
+
+    async def builds(self) -> Sequence[Building]:
+        """Return every build under way, those of deployments included."""
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
         """Tell the rollout under way; NothingToDo where it makes no sense."""
@@ -84,6 +94,7 @@ class Providers:
     images: Images
     bases: Bases
     scanner: Scanner
+    builder: Builder
     metrics: Metrics
     """Golden signals for people who look: no verdict reads these."""
     platform: Callable[[], Awaitable[PlatformView]]
@@ -102,6 +113,14 @@ class Providers:
     """When bases are renewed, and in which order services follow."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine."""
+    access: Access = field(default_factory=Access)
+    """Whom the controller believes about who somebody is."""
+    issuers: Issuers | None = None
+    """Those of ``access``; None where it has none."""
+    rate: Allowance | None = None
+    """How often one token may ask; None: as often as it likes."""
+    strangers_rate: Allowance | None = None
+    """How often one address may ask without a token that counts."""
     trouble: Callable[[], str] = str
     """Says what is wrong with the machine, such as a full disk; empty where nothing is."""
 

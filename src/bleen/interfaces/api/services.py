@@ -1,9 +1,9 @@
 """Services: what they are, what they did, and what a person tells them."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import structs
@@ -15,10 +15,13 @@ from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.interfaces.api import reading
+from bleen.interfaces.api.admitted import while_admitted
 from bleen.interfaces.api.approval import Act, check_approval
 from bleen.interfaces.api.freezes import check_open, tell_override
-from bleen.interfaces.api.guard import Asker
+from bleen.interfaces.api.guard import Asker, still_admitted
+from bleen.interfaces.api.options import DEPLOY, VIEW, BreakGlass, Environment
 from bleen.interfaces.api.providers import Here
+from bleen.interfaces.api.standing import IfMatch, check_match
 from bleen.interfaces.views import (
     Explanation,
     GoBackOrder,
@@ -31,16 +34,6 @@ from bleen.interfaces.views import (
     ServiceView,
 )
 from bleen.workflows.messages import DeployResult, RollbackRequest, ScaleRequest, ScaleResult
-
-Environment = Annotated[str, QueryParameter(description="Default: the environment of the platform.")]
-BreakGlass = Annotated[
-    str, QueryParameter(description="In an emergency: why this goes past the approval by somebody else.", max_length=500)
-]
-OverrideFreeze = Annotated[
-    str, QueryParameter(description="By an approver: why this begins in a freeze, or outside a window.", max_length=500)
-]
-VIEW = {"needs": Role.VIEWER, "within": "environment"}
-DEPLOY = {"needs": Role.DEPLOYER, "within": "environment"}
 
 
 @get("/v1/services", opt=VIEW)
@@ -74,6 +67,7 @@ async def explain_last(providers: Here, service: FromPath[str], environment: Env
 
 @get("/v1/services/{service:str}/logs", media_type="application/x-ndjson", opt=VIEW)
 async def show_logs(
+    request: Request[Any, Any, Any],
     providers: Here,
     service: FromPath[str],
     instance: FromQuery[str] = "",
@@ -83,8 +77,8 @@ async def show_logs(
     """What the instances of a service wrote: one JSON object a line."""
     if not await providers.fleets.observe(service):
         raise reading.unknown_service(providers.environment, service)
-    log = providers.fleets.logs(service, instance=instance, lines=lines, follow=follow)
-    return Stream(_lines(log), media_type="application/x-ndjson")
+    log = _lines(providers.fleets.logs(service, instance=instance, lines=lines, follow=follow))
+    return Stream(while_admitted(log, still_admitted(request)) if follow else log, media_type="application/x-ndjson")
 
 
 @post("/v1/services/{service:str}/commands", status_code=200, opt=DEPLOY)
@@ -95,9 +89,11 @@ async def command(
     data: JSONBody[Command],
     environment: Environment = "",
     break_glass: BreakGlass = "",
+    if_match: IfMatch = "",
 ) -> Rollout:
-    """Tell the rollout under way something; 409 where it makes no sense."""
+    """Tell the rollout under way something; 409 where it makes no sense, 412 where it has moved on."""
     where = environment or providers.environment
+    await check_match(providers, where, service, if_match)
     signed = structs.replace(data, by=asker.signs(data.by))
     if isinstance(data, Advance):
         asker.check(Role.APPROVER, where)
@@ -112,10 +108,16 @@ async def command(
 
 @post("/v1/services/{service:str}/rollback", status_code=200, opt=DEPLOY)
 async def roll_back(
-    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[GoBackOrder], environment: Environment = ""
+    providers: Here,
+    asker: Asker,
+    service: FromPath[str],
+    data: JSONBody[GoBackOrder],
+    environment: Environment = "",
+    if_match: IfMatch = "",
 ) -> RollbackResult:
     """Go back to the release before, or to a given one."""
     where = environment or providers.environment
+    await check_match(providers, where, service, if_match)
     result = await providers.control.rollback(RollbackRequest(where, service, asker.signs(data.by), data.to))
     return Returning(result) if isinstance(result, Rollout) else result
 
@@ -141,10 +143,16 @@ async def retry(
 
 @post("/v1/services/{service:str}/scale", status_code=200, opt=DEPLOY)
 async def scale(
-    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[ScaleOrder], environment: Environment = ""
+    providers: Here,
+    asker: Asker,
+    service: FromPath[str],
+    data: JSONBody[ScaleOrder],
+    environment: Environment = "",
+    if_match: IfMatch = "",
 ) -> ScaleResult:
     """Change the number of instances: by the rollout under way, or without one."""
     where = environment or providers.environment
+    await check_match(providers, where, service, if_match)
     return await providers.control.scale(ScaleRequest(where, service, data.size, asker.signs(data.by)))
 
 

@@ -18,6 +18,7 @@ from bleen.interfaces.cli import (
     fleet,
     freeze,
     image,
+    login,
     machine,
     past,
     repository,
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (machine, repository, status, deploy, steer, freeze, past, fleet):
+for group in (machine, login, repository, status, deploy, steer, freeze, past, fleet):
     group.register(app)
 trust.register(image.app)
 app.add_typer(image.app, name="image")

@@ -55,11 +55,13 @@ def deploy(
             return
         from bleen.interfaces.cli.follow import rollouts_of
         from bleen.interfaces.cli.outcome import conclude
+        from bleen.interfaces.cli.stages import showing
 
         before = rollouts_of(client, request.environment, service)
         if not session.json:
             session.say(f"{service}: building the image, where it is not built yet")
-        result = client.deploy(request, break_glass=break_glass, override_freeze=override_freeze)
+        with showing(session, client, request.environment, service):
+            result = client.deploy(request, break_glass=break_glass, override_freeze=override_freeze)
         if not session.json and (said := fallen_back(client, request, result)):
             session.say(said)
     raise typer.Exit(conclude(session, request.environment, service, result, detach=detach, before=before))

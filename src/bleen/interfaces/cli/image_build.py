@@ -1,6 +1,6 @@
 """Building images and comparing them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,14 +29,16 @@ def build_image(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Build a base image, or the image of a service with its base.
+    """Build a base image, or the image of a service with its base, and publish it where the policy lets it through.
 
-    Nothing is deployed. What was built before from the same inputs is not built again.
+    Nothing is deployed. What was built before from the same inputs is not built again, stage by stage. Ctrl-C ends
+    watching: the build goes on, and asking again joins it.
     """
     from bleen.domain.base import Stage
+    from bleen.interfaces.cli.stages import stage_line
 
     session: Session = ctx.obj
-    request = _request(name, upgrade)
+    request = _request(session, name, upgrade)
     stages: list[Stage] = []
     with session.client() as client:
         for told in client.build_image(request):
@@ -45,30 +47,26 @@ def build_image(
                 return
             stages.append(told)
             if not session.json:
-                session.say(_line(told), " " * 20)
+                session.say(stage_line(told), " " * 20)
 
 
-def _request(name: str, upgrade: bool) -> "BuildRequest":
+def _request(session: Session, name: str, upgrade: bool) -> "BuildRequest":
     from pathlib import Path
 
     from msgspec import structs
 
-    from bleen.interfaces.repository import find_recipe, find_repository, find_service
+    from bleen.interfaces.repository import find_recipe, find_repository, find_service, policy_around
     from bleen.interfaces.repository.recipes import recipes
     from bleen.workflows.messages import BuildRequest
 
     root = find_repository(Path.cwd())
+    gate: Any = {"environment": session.environment(None), "policy": policy_around(root), "by": session.person}
     if name in [path.stem for path in recipes(root)]:
         loaded = find_recipe(root, name)
-        return BuildRequest(name=name, folder=str(loaded.path.parent), base=loaded.order(upgrade=upgrade))
+        return BuildRequest(name=name, folder=str(loaded.path.parent), base=loaded.order(upgrade=upgrade), **gate)
     service = find_service(root, name)
     base = structs.replace(service.base, upgrade=upgrade) if service.base else None
-    return BuildRequest(name=name, folder=str(service.folder), source=service.service.image, base=base)
-
-
-def _line(stage: "Stage") -> str:
-    took = "cached" if stage.cached else f"{stage.seconds:.1f}s"
-    return f"{took:>6}  {stage.name:<11} {stage.detail}"
+    return BuildRequest(name=name, folder=str(service.folder), source=service.service.image, base=base, **gate)
 
 
 def _say_built(session: Session, image: "Image", stages: "list[Stage]") -> None:

@@ -1,7 +1,9 @@
 """What runs now: services, colours, weights, instances, rollouts."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from bleen.interfaces.client import Client
     from bleen.interfaces.views import ServiceView
 
+T = TypeVar("T")
 _PAUSE = 0.5
 
 
@@ -59,14 +62,23 @@ def _print(session: Session, client: "Client", environment: str, service: str | 
     from bleen.interfaces.cli.freeze import closed_words
     from bleen.interfaces.cli.tree import stack
 
-    views = _views(client, environment, service)
+    lines = _lines(_views(client, environment, service), environment)
+    lines += _builds(client, environment, service)
     console = session.console()
     if service is None:
         session.say(f"server {client.server.address}")
     frozen = client.freeze_of(environment)
     if frozen.closed is not None:
         session.say(closed_words(environment, frozen), "  ")
-    console.print(stack(_lines(views, environment), session.width))
+    console.print(stack(lines, session.width))
+
+
+def _builds(client: "Client", environment: str, service: str | None) -> list[str]:
+    """Return a line for each build under way."""
+    from bleen.interfaces.cli.stages import building_line
+
+    builds = [build for build in client.builds().builds if build.environment == environment and service in (None, build.name)]
+    return ["", *(building_line(build) for build in builds)] if builds else []
 
 
 def _lines(views: "tuple[ServiceView, ...]", environment: str) -> "list[Text | str]":
@@ -109,7 +121,12 @@ def _watch_plain(session: Session, client: "Client", environment: str, service: 
 
     told: dict[str, str] = {}
     while True:
-        for view in _patiently(client, environment, service) or ():
+        for build in _patiently(lambda: client.builds().builds) or ():
+            line = f"building {build.name}: {build.running}"
+            if build.environment == environment and service in (None, build.name) and told.get(f"build {build.name}") != line:
+                told[f"build {build.name}"] = line
+                session.say(f"{datetime.now(UTC):%H:%M:%S} {line}", " " * 9)
+        for view in _patiently(lambda: _views(client, environment, service)) or ():
             line = summary_line(view)
             if told.get(view.service) != line:
                 told[view.service] = line
@@ -118,15 +135,17 @@ def _watch_plain(session: Session, client: "Client", environment: str, service: 
 
 
 def _seen(client: "Client", environment: str, service: str | None) -> "list[Text | str]":
-    views = _patiently(client, environment, service)
-    return ["the server does not answer; what runs goes on"] if views is None else _lines(views, environment)
+    lines = _patiently(
+        lambda: [*_lines(_views(client, environment, service), environment), *_builds(client, environment, service)]
+    )
+    return ["the server does not answer; what runs goes on"] if lines is None else lines
 
 
-def _patiently(client: "Client", environment: str, service: str | None) -> "tuple[ServiceView, ...] | None":
+def _patiently(ask: "Callable[[], T]") -> "T | None":
     """Return None while the server is silent: watching outlives its restarts."""
     from bleen.domain.errors import Transient
 
     try:
-        return _views(client, environment, service)
+        return ask()
     except Transient:
         return None

@@ -1,5 +1,6 @@
 """Whether an image can be trusted: who signed it, what is in it, what is wrong with it."""
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,8 @@ Chosen = Annotated[
     str, typer.Argument(metavar="NAME|DIGEST", help="The name of an image (its newest one), or the first digits of its digest.")
 ]
 _PLAIN = "type"
+_WHOLE = re.compile(r"sha256:[0-9a-f]{64}")
+"""A whole digest: it may be that of a candidate, which is in no list."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +48,8 @@ def verify(ctx: Context, image: Chosen, json: Json = False) -> None:
 def scan(ctx: Context, image: Chosen, env: Environment = None, json: Json = False) -> None:
     """Say what is wrong with an image, what was not checked, and whether it may be released.
 
-    By infrastructure/policy.yaml of the repository, or the default policy. Exit code 1 where that blocks it.
+    By infrastructure/policy.yaml of the repository, or the default policy. Exit code 1 where that blocks it. A whole
+    digest may be that of a candidate, which was blocked and not published.
     """
     from pathlib import Path
 
@@ -56,7 +60,7 @@ def scan(ctx: Context, image: Chosen, env: Environment = None, json: Json = Fals
     session: Session = ctx.obj
     order = ScanOrder(session.environment(env), policy_around(Path.cwd()))
     with session.client() as client:
-        view = client.scan(choose(client, image).digest, order)
+        view = client.scan(image if _WHOLE.fullmatch(image) else choose(client, image).digest, order)
     if session.json:
         session.say_json(view)
     else:

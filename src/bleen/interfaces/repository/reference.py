@@ -15,6 +15,7 @@ from bleen.domain.base import Recipe
 from bleen.domain.calendar import Calendars
 from bleen.domain.channel import Channels
 from bleen.domain.duration import Duration
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.bounds import span
@@ -190,6 +191,46 @@ reads it when it starts; [the guide](../guides/notices.md) shows what arrives.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+ACCESS_EXAMPLE = """\
+address: https://bleen.example.org
+issuers:
+  - issuer: https://login.example.org
+    label: Acme
+    sign_in: {client: bleen, secret_file: /etc/bleen/oidc-secret}
+    rules:
+      - when: {groups: [platform]}
+        roles: {"*": admin}
+      - when: {groups: [developers, testers]}
+        roles: {dev: deployer, production: viewer}
+  - issuer: https://gitlab.example.org
+    audience: https://bleen.example.org
+    name: project_path
+    rules:
+      - when: {project_path: [acme/shop], ref_protected: ["true"]}
+        roles: {staging: deployer, production: deployer}
+"""
+
+_ACCESS_INTRODUCTION = f"""\
+# The access file
+
+The file that `BLEEN_ACCESS_FILE` names says whose word the controller takes for who somebody is, and which roles that
+gives. It is on the controller's machine, and in no repository: a rule that its subjects can edit is none. This is a whole one:
+
+```yaml
+{ACCESS_EXAMPLE}```
+
+`bleen up` names every mistake with its line, before anything is started. `bleen schema access` prints the JSON Schema, for
+editors. [The guide](../guides/access.md) shows how people and pipelines sign in.
+
+- It is read when the controller starts. Who has signed in keeps the roles of that moment until the token ends or is revoked; a
+  program's token is held against the rules each time.
+- A claim's value is compared as text, to the letter: a list has several, a truth value is `true` or `false`. There are no
+  patterns.
+- `realm_access.roles` is the claim of that name or, where there is none, `roles` inside of `realm_access`.
+- A name in the ledger is letters, digits and `._@-`, for programs also `/:+`. It stays with whom it was first given to.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 _TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
 
 
@@ -218,10 +259,16 @@ def channels_reference() -> str:
     return "\n".join([_CHANNELS_INTRODUCTION, *(_section(kind, Channels) for kind in structs_of(Channels))])
 
 
+def access_reference() -> str:
+    """Return the reference page of access files."""
+    return "\n".join([_ACCESS_INTRODUCTION, *(_section(kind, Access) for kind in structs_of(Access))])
+
+
 def write(folder: Path) -> None:
     """Write the pages into ``folder``."""
     (folder / "service-file.md").write_text(service_reference(), encoding="utf-8")
     (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
+    (folder / "access-file.md").write_text(access_reference(), encoding="utf-8")
     (folder / "policy-file.md").write_text(policy_reference(), encoding="utf-8")
     (folder / "channels-file.md").write_text(channels_reference(), encoding="utf-8")
     (folder / "calendars-file.md").write_text(calendars_reference(), encoding="utf-8")

@@ -11,10 +11,18 @@ from bleen.domain.base import Recipe
 from bleen.domain.calendar import Calendars
 from bleen.domain.channel import Channels
 from bleen.domain.codec import plain
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 
-KINDS: dict[str, type] = {"service": Service, "image": Recipe, "policy": Policy, "calendars": Calendars, "channels": Channels}
+KINDS: dict[str, type] = {
+    "service": Service,
+    "image": Recipe,
+    "policy": Policy,
+    "calendars": Calendars,
+    "channels": Channels,
+    "access": Access,
+}
 """The files that people write, by the word for them."""
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TAG = "Which of the alternatives this is."

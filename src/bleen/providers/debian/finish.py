@@ -39,12 +39,12 @@ _INTERPRETER = re.compile(r"usr/bin/python3\.(\d+)")
 
 
 def finish(tree: Tree, packages: Sequence[Package]) -> None:
-    """Add to ``tree`` what the packages' scripts would have made."""
+    """Add to ``tree`` what the packages' scripts would have made; again after more packages, and it is as if made once."""
     bundle = [member.data for path, member in sorted(tree.members.items()) if _is_certificate(path)]
     if bundle:
         tree.put(_BUNDLE, b"".join(data.rstrip() + b"\n" for data in bundle).decode())
     for path, master in _FROM_SHARE:
-        if path not in tree.members and (found := tree.members.get(master)):
+        if path not in tree.owners and (found := tree.members.get(master)):
             tree.members[path] = Member(path, found.data)
     for path, program in _ALTERNATIVES:
         if program in tree.members:

@@ -26,7 +26,8 @@ class Tree:
         for member in package.members:
             if exclude.fullmatch(member.path) and not _LICENCE.fullmatch(member.path):
                 continue
-            other = self.owners.get(member.path)
+            # What hardening took away has an owner, and is in nobody's way.
+            other = self.owners.get(member.path) if member.path in self.members else None
             if other is not None and not _same(member, self.members[member.path]) and not _replaces(package, other):
                 if _replaces(other, package):
                     continue

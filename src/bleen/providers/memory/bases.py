@@ -39,36 +39,50 @@ class MemoryBases:
         (self._lost.add if lost else self._lost.discard)(package)
 
     async def build(self, order: BaseOrder, tell: Tell) -> Image:
-        asked = encode(structs.replace(order, upgrade=False))
-        known = self._built.get(asked)
-        if known is not None and not order.upgrade:
+        known = await self.known(order)
+        if known is not None:
             tell(Stage("base", "as it was built before", cached=True))
-            await self._images.find(known.digest)
             return known
+        image = self.keep(order, self.prepare(order))
+        tell(Stage("base", f"{len(order.recipe.packages)} packages"))
+        return image
+
+    async def known(self, order: BaseOrder) -> Image | None:
+        """Return what was built by the order before; None where it must be built."""
+        known = None if order.upgrade else self._built.get(_asked(order))
+        return await self._images.find(known.digest) if known else None
+
+    def prepare(self, order: BaseOrder) -> Image:
+        """Return what the base would be: a candidate, not kept yet."""
         if self._away:
             raise Unreachable("the mirror does not answer", why="it was taken away", next="try again")
         if missing := sorted(self._lost & set(order.recipe.packages)):
             raise BuildFailed(f"there is no package {missing[0]}", why="it was lost", next="correct packages in the recipe")
-        return self._make(order, asked, tell)
-
-    def _make(self, order: BaseOrder, asked: bytes, tell: Tell) -> Image:
         newest = {fix.package: fix.fixed for fix in self._fixes}
         packages = tuple(_locked(name, order.recipe.suite, newest.get(name, "1.0")) for name in sorted(order.recipe.packages))
         data = encode([order.recipe, [package.version for package in packages]])
         file = File(path="recipe.json", digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
         source = Distributed(order.recipe, Lock(order.recipe.asks, "all", (), packages), order.folder)
-        image = self._built[asked] = self._images.keep(order.recipe.image, "1", (file,), SCRATCH, source)
+        image = self._images.draft(order.recipe.image, "1", (file,), SCRATCH, source)
         self._packages[image.digest] = packages
+        return image
+
+    def keep(self, order: BaseOrder, candidate: Image) -> Image:
+        """Make the candidate the base of its order, and return it."""
+        image = self._built[_asked(order)] = self._images.keep(candidate)
         self._orders[image.digest] = structs.replace(order, upgrade=False)
-        tell(Stage("base", f"{len(packages)} packages"))
         return image
 
     async def renew(self, digest: Digest, tell: Tell) -> Image:
+        return await self.build(await self.order_of(digest), tell)
+
+    async def order_of(self, digest: Digest) -> BaseOrder:
+        """Return the order to build the base of ``digest`` anew; NotFound."""
         image = await self._images.find(digest)
         base = digest if image.base == SCRATCH else image.base
         if base not in self._orders:
             raise NotFound(f"{digest} stands on no base of a recipe", next="bleen image list")
-        return await self.build(structs.replace(self._orders[base], upgrade=True), tell)
+        return structs.replace(self._orders[base], upgrade=True)
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:
         image = await self._images.find(digest)
@@ -79,7 +93,7 @@ class MemoryBases:
         self._fixes.append(fix)
 
     async def patching(self, digest: Digest) -> Patching:
-        image = await self._images.find(digest)
+        image = self._images.described(digest)
         base = digest if image.base == SCRATCH else image.base
         if base == HOST:
             return Patching(base=HOST)
@@ -89,6 +103,10 @@ class MemoryBases:
         newest = {fix.package: fix for fix in self._fixes}.values()
         fixes = tuple(fix for fix in newest if has.get(fix.package, fix.fixed) != fix.fixed)
         return Patching(base=base, patched=_SIGNED, checked=_SIGNED, fixes=fixes)
+
+
+def _asked(order: BaseOrder) -> bytes:
+    return encode(structs.replace(order, upgrade=False))
 
 
 def _locked(name: str, suite: str, version: str) -> Locked:

@@ -34,6 +34,7 @@ class MemoryImages:
     def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
         self._clock = clock
         self._kept: dict[Digest, _Kept] = {}
+        self._drafts: dict[Digest, _Kept] = {}
         self._failing: dict[str, str] = {}
         self._rejected: dict[Digest, str] = {}
         self._full = False
@@ -51,31 +52,49 @@ class MemoryImages:
         self._full = full
 
     async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
+        return self.keep(self.prepare(name, source, folder, base))
+
+    def prepare(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
+        """Return what the image of ``source`` would be: a candidate, not kept yet."""
         if base != HOST:
             self._find(base)
         if source.version in self._failing:
             raise BuildFailed(f"{name} {source.version} could not be built", why=self._failing[source.version])
         files = tuple(sorted(_files(source, folder), key=lambda file: file.path))
-        return self.keep(name, source.version, files, base, source)
+        return self.draft(name, source.version, files, base, source)
 
     async def rebase(self, digest: Digest, base: Digest) -> Image:
+        return self.keep(await self.prepare_rebase(digest, base))
+
+    async def prepare_rebase(self, digest: Digest, base: Digest) -> Image:
+        """Return what `rebase` would make: a candidate, not kept yet."""
         await self.verify(digest)
         kept = self._find(digest)
         self._find(base)
         if not kept.image.base.startswith("sha256:"):
             raise BuildFailed(f"{kept.image.name} cannot be put on another base", why="it stands on none")
-        return self.keep(kept.image.name, kept.image.version, kept.files, base, kept.source)
+        return self.draft(kept.image.name, kept.image.version, kept.files, base, kept.source)
 
-    def keep(self, name: str, version: str, files: tuple[File, ...], base: str, source: Source | Distributed) -> Image:
-        """Return the image of ``files`` on ``base``, built from ``source``, kept from now on."""
+    def draft(self, name: str, version: str, files: tuple[File, ...], base: str, source: Source | Distributed) -> Image:
+        """Return the candidate of ``files`` on ``base``, built from ``source``."""
         digest = digest_of(files if base == HOST else [files, base])
-        kept = self._kept.get(digest)
-        if kept is None:
+        kept = self._kept.get(digest) or _Kept(self._describe(name, version, digest, files, base), files, source)
+        self._drafts[digest] = kept
+        return structs.replace(kept.image, name=name, version=version or digest[7:19])
+
+    def keep(self, candidate: Image) -> Image:
+        """Make the candidate an image, and return it."""
+        digest = candidate.digest
+        if digest not in self._kept:
             if self._full:
                 raise StorageFull("no room in memory", why="it was said to be full", next="remove an image, then try again")
-            kept = self._kept[digest] = _Kept(self._describe(name, version, digest, files, base), files, source)
+            self._kept[digest] = self._drafts[digest]
         self._rejected.pop(digest, None)
-        return structs.replace(kept.image, name=name, version=version or digest[7:19])
+        return candidate
+
+    def described(self, digest: Digest) -> Image:
+        """Return the image, or the candidate; NotFound."""
+        return self._drafts[digest].image if digest in self._drafts else self._find(digest).image
 
     def _describe(self, name: str, version: str, digest: Digest, files: tuple[File, ...], base: str) -> Image:
         return Image(

@@ -16,6 +16,7 @@ class MemoryScanner:
         self._images = images
         self._packages: dict[Digest, tuple[Package, ...]] = {}
         self._findings: dict[str, tuple[Finding, ...]] = {}
+        self._broken: dict[str, tuple[Finding, ...]] = {}
 
     def hold(self, digest: Digest, *packages: Package) -> None:
         """Make the image consist of ``packages``."""
@@ -26,8 +27,17 @@ class MemoryScanner:
         self._findings[version] = findings
 
     async def scan(self, digest: Digest) -> Scan:
-        image = await self._images.find(digest)
+        image = self._images.described(digest)
         report = Report((Check("memory", "what a test said"),), self._findings.get(image.version, ()))
+        return gather(digest, datetime.now(UTC), [report])
+
+    def break_rules(self, version: str, *findings: Finding) -> None:
+        """Make these the rules that every image of ``version`` breaks."""
+        self._broken[version] = findings
+
+    async def comply(self, digest: Digest) -> Scan:
+        image = self._images.described(digest)
+        report = Report((Check("rules", "what a test said"),), self._broken.get(image.version, ()))
         return gather(digest, datetime.now(UTC), [report])
 
     async def bill(self, digest: Digest, form: BillFormat) -> str:

@@ -1,15 +1,15 @@
 """A notice by HTTP, signed as Standard Webhooks 1.0.0 says: github.com/standard-webhooks/standard-webhooks."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from bleen.domain.codec import encode, plain
 from bleen.domain.notice import Dispatch
-from bleen.providers.transport import httpx
+from bleen.providers.transport import httpx, verification
 
 PREFIX = "whsec_"
 _SHORTEST, _LONGEST = 24, 64
@@ -21,17 +21,17 @@ PATIENCE = 20.0
 class WebhookSender:
     """Posts to one address. Where nobody takes it, the same notice comes again under the same id."""
 
-    def __init__(self, url: str, key: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, url: str, key: str, patience: float = PATIENCE) -> None:
         self._url = url
         self._key = key
-        self._clock = clock
+        self._patience = patience
 
     async def send(self, dispatch: Dispatch) -> str:
         """Return why it was not taken; empty where it was."""
         key = key_bytes(self._key)
         if not key:
             return f"its key is no {PREFIX} and {_SHORTEST} to {_LONGEST} bytes in base64"
-        body, now = body_of(dispatch), int(self._clock().timestamp())
+        body, now = body_of(dispatch), int(datetime.now(UTC).timestamp())
         headers = {
             "content-type": "application/json",
             "webhook-id": dispatch.id,
@@ -39,11 +39,20 @@ class WebhookSender:
             "webhook-signature": sign(key, dispatch.id, now, body),
         }
         try:
-            async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
-                answer = await http.post(self._url, content=body, headers=headers)
+            return await self._post(body, headers)
+        except TimeoutError:
+            return f"it took longer than {self._patience:g} s"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return type(error).__name__  # its text may have the address in it
-        return "" if answer.is_success else f"it answered {answer.status_code}"
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> str:
+        """Return why it was not taken. What is answered beside the status is not read: it may have no end."""
+        async with (
+            asyncio.timeout(self._patience),
+            httpx.AsyncClient(timeout=self._patience, trust_env=False, verify=verification(self._url)) as http,
+            http.stream("POST", self._url, content=body, headers=headers) as answer,
+        ):
+            return "" if answer.is_success else f"it answered {answer.status_code}"
 
 
 def key_bytes(text: str) -> bytes:

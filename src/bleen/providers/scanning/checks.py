@@ -27,7 +27,7 @@ class Outside(Value, frozen=True):
 
 
 def scan_image(image: Image, trees: list[Path], outside: Outside, look: Callable[[Path], Searched] = search) -> Scan:
-    """Return what every check finds in ``trees``: that of the image, and that of the base that it stands on.
+    """Return what every check but those of rules finds in ``trees``: that of the image, and that of the base below it.
 
     ``look`` is `search`, or one that remembers.
     """
@@ -37,10 +37,14 @@ def scan_image(image: Image, trees: list[Path], outside: Outside, look: Callable
         check_fixes(inventory.of(Kind.DEB), outside.patching),
         check_advisories((*inventory.of(Kind.PYPI), *inventory.of(Kind.NPM)), outside.osv_url),
         check_files([look(tree) for tree in trees]),
-        *(check_configuration(tree) for tree in trees),
         Report(findings=tuple(_unseen(image, inventory))),
     ]
     return gather(image.digest, datetime.now(UTC), reports)
+
+
+def check_rules(image: Image, trees: list[Path]) -> Scan:
+    """Return which rules of configuration are broken in ``trees``."""
+    return gather(image.digest, datetime.now(UTC), [check_configuration(tree) for tree in trees])
 
 
 def _unseen(image: Image, inventory: Inventory) -> list[Finding]:

@@ -21,7 +21,7 @@ _REMEMBERED = 256
 
 
 class Trees(Protocol):
-    """Images that lie on this machine as folders: `LocalImages`."""
+    """Images and candidates that lie on this machine as folders: `LocalBuilder`, and of images alone `LocalImages`."""
 
     async def find(self, digest: Digest) -> Image:
         """Return the image; NotFound."""
@@ -49,6 +49,10 @@ class ImageScanner:
         patching = Patching(base=HOST) if image.base == HOST else await self._bases.patching(digest)
         return await asyncio.to_thread(self._scan, image, self._trees(image), patching)
 
+    async def comply(self, digest: Digest) -> Scan:
+        image = await self._images.find(digest)
+        return await asyncio.to_thread(_check_rules, image, self._trees(image))
+
     def _scan(self, image: Image, trees: list[Path], patching: Patching) -> Scan:
         from bleen.providers.scanning.checks import Outside, scan_image
         from bleen.providers.scanning.files import search
@@ -61,6 +65,12 @@ class ImageScanner:
         """Return the folders of the image: its own, and that of its base."""
         base = [self._images.tree(image.base)] if image.base.startswith("sha256:") else []
         return [self._images.tree(image.digest), *base]
+
+
+def _check_rules(image: Image, trees: list[Path]) -> Scan:
+    from bleen.providers.scanning.checks import check_rules
+
+    return check_rules(image, trees)
 
 
 def _write_bill(form: BillFormat, image: Image, trees: list[Path]) -> str:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,11 +25,14 @@ from bleen.providers.debian.package import Package, open_package
 from bleen.providers.debian.pending import SecuritySuite
 from bleen.providers.debian.unpack import Tree, by_suite, harden, unpack
 from bleen.providers.local.images import disk
+from bleen.providers.local.images.candidates import Candidates
 from bleen.providers.local.images.process import Shell
 from bleen.providers.local.images.python import compile_modules
 from bleen.providers.local.images.store import Label, Manifest, Store, Workspace
 from bleen.providers.local.images.target import target_of
 from bleen.providers.local.images.tools import Tools
+
+T = TypeVar("T")
 
 BUILDER = 1
 """Raised when the builder makes other bytes of the same lock: images of the one before are built again."""
@@ -51,14 +54,15 @@ class LocalBases:
         tools: Tools | None = None,
     ) -> None:
         self._store = Store(home.absolute() / "images")
-        self._reach = reach or Reach()
+        self.reach = reach or Reach()
         self._clock = clock
-        self._tools = tools or Tools()
-        self._security = SecuritySuite(self._reach, self._get)
+        self.tools = tools or Tools()
+        self._candidates = Candidates(self._store)
+        self._security = SecuritySuite(self.reach, self._get)
 
     async def build(self, order: BaseOrder, tell: Tell) -> Image:
         async with self._building(order) as work:
-            return await self._run(order, await self._lock(order, tell), work, tell)
+            return await self._run(order, await self.lock(order, tell), work, tell)
 
     async def renew(self, digest: Digest, tell: Tell) -> Image:
         _, manifest = await disk.in_thread(self._base_of, digest)
@@ -67,7 +71,7 @@ class LocalBases:
         source = manifest.source
         order = BaseOrder(source.recipe, source.folder, upgrade=True)
         async with self._building(order) as work:
-            lock = await self._lock(order, tell, before=source.lock)
+            lock = await self.lock(order, tell, before=source.lock)
             return manifest.image if lock == source.lock else await self._run(order, lock, work, tell)
 
     @asynccontextmanager
@@ -80,7 +84,7 @@ class LocalBases:
                 yield work
 
     async def _run(self, order: BaseOrder, lock: Lock, work: Workspace, tell: Tell) -> Image:
-        build = _Build(self._store, order, lock, self._reach, work, self._tools.shell(work), tell)
+        build = _Build(self._store, order, lock, self.reach, work, self.tools.shell(work), tell)
         return (await build.run()).image
 
     async def packages(self, digest: Digest) -> Sequence[Locked]:
@@ -101,7 +105,7 @@ class LocalBases:
 
     def _base_of(self, digest: Digest) -> tuple[str, Manifest | None]:
         """Return what the image stands on, or itself where it is a base; None where that is the machine."""
-        manifest = self._store.manifest(digest)
+        manifest = self._candidates.described(digest)
         if manifest.content.base == SCRATCH:
             return digest, manifest
         return manifest.content.base, None if manifest.content.base == HOST else self._store.manifest(manifest.content.base)
@@ -109,13 +113,13 @@ class LocalBases:
     async def _get(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
         return await get_package(self._store, client, address, locked)
 
-    async def _lock(self, order: BaseOrder, tell: Tell, before: Lock | None = None) -> Lock:
+    async def lock(self, order: BaseOrder, tell: Tell, before: Lock | None = None) -> Lock:
         """Return the lock to build by; ``before`` itself, which is that of an image, where nothing is newer."""
         path = Path(order.folder, order.lock_name)
         if not order.upgrade and await disk.in_thread(path.is_file):
             return await disk.in_thread(read_lock, path, order)
         began = time.perf_counter()
-        lock = await make_lock(order.recipe, Path(order.folder), self._reach, self._clock())
+        lock = await make_lock(order.recipe, Path(order.folder), self.reach, self._clock())
         if before is not None and before.packages == lock.packages:
             tell(Stage("lock", "nothing is newer", time.perf_counter() - began, cached=True))
             return before
@@ -157,6 +161,18 @@ async def get_package(store: Store, client: MirrorClient, address: str, locked: 
     return data
 
 
+async def get_locked(store: Store, client: MirrorClient, address: str, locked: Locked, image: str) -> bytes:
+    """Return a package of the lock of ``image``; BuildFailed where its archive has it no more."""
+    try:
+        return await get_package(store, client, address, locked)
+    except NotFound as error:
+        raise BuildFailed(
+            f"{locked.name} {locked.version} is not at the mirror any more",
+            why="the lock is older than what the mirror keeps",
+            next=f"bleen image build {image} --upgrade makes the lock anew",
+        ) from error
+
+
 def _write_lock(path: Path, text: bytes) -> None:
     try:
         disk.write_whole(path, text)
@@ -166,6 +182,18 @@ def _write_lock(path: Path, text: bytes) -> None:
             why=str(error),
             next="make the folder of the recipe writable: its lock belongs there",
         ) from error
+
+
+def inputs_of(recipe: Recipe, lock: Lock) -> Digest:
+    """Return the hash of everything that decides what the base of a recipe is."""
+    return digest_of({"packages": lock.packages, "recipe": [recipe.exclude, recipe.hardening], "builder": BUILDER})
+
+
+def attributed(store: Store, manifest: Manifest, source: Distributed) -> Manifest:
+    """Return it with the recipe and folder of this build: another recipe of that name may have come to the same files."""
+    if manifest.source == source or manifest.name != source.recipe.image:
+        return manifest
+    return store.attribute(manifest.image.digest, source)
 
 
 @dataclass
@@ -187,9 +215,7 @@ class _Build:
 
     async def run(self) -> Manifest:
         """Return the base: recalled where its inputs are those of an earlier build, else made."""
-        key = digest_of(
-            {"packages": self.lock.packages, "recipe": [self.recipe.exclude, self.recipe.hardening], "builder": BUILDER}
-        )
+        key = inputs_of(self.recipe, self.lock)
         known = await disk.in_thread(self.store.recall, key)
         if known is not None:
             self._said("base", f"{len(self.lock.packages)} packages, as they were built before", cached=True)
@@ -199,7 +225,6 @@ class _Build:
         runtime = runtime_of(tree)
         await disk.in_thread(tree.write, self.work.stage)
         await self._compile(runtime)
-        # Whatever judges a whole image runs here: it is assembled, and not published.
         return await self._attributed(await self._publish(runtime, key))
 
     @property
@@ -207,10 +232,7 @@ class _Build:
         return Distributed(self.recipe, self.lock, self.order.folder)
 
     async def _attributed(self, manifest: Manifest) -> Manifest:
-        """Return it with the recipe and folder of this build: another recipe of that name may have come to the same files."""
-        if manifest.source == self._source or manifest.name != self.recipe.image:
-            return manifest
-        return await disk.in_thread(self.store.attribute, manifest.image.digest, self._source)
+        return await disk.in_thread(attributed, self.store, manifest, self._source)
 
     async def _fetch(self) -> list[Package]:
         """Return every package, in order of name."""
@@ -223,21 +245,14 @@ class _Build:
                     open_package, await self._get(client, archives[locked.suite].address, locked), locked
                 )
 
-            packages = await _all([one(locked) for locked in self.lock.packages])
+            packages = await all_of([one(locked) for locked in self.lock.packages])
             fetched = client.received
         whole = sum(package.locked.size for package in packages)
         self._said("fetch", f"{fetched / 1e6:.1f} MB of {whole / 1e6:.1f} MB; every digest is as signed")
         return packages
 
     async def _get(self, client: MirrorClient, address: str, locked: Locked) -> bytes:
-        try:
-            return await get_package(self.store, client, address, locked)
-        except NotFound as error:
-            raise BuildFailed(
-                f"{locked.name} {locked.version} is not at the mirror any more",
-                why="the lock is older than what the mirror keeps",
-                next=f"bleen image build {self.recipe.image} --upgrade makes the lock anew",
-            ) from error
+        return await get_locked(self.store, client, address, locked, self.recipe.image)
 
     def _assemble(self, packages: Sequence[Package]) -> Tree:
         layers = by_suite(packages, suites_of(self.recipe))
@@ -273,7 +288,7 @@ class _Build:
         self._began = now
 
 
-async def _all(doing: Sequence[Coroutine[Any, Any, Package]]) -> list[Package]:
+async def all_of(doing: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Return what all became, in their order; the first failure ends the others, and is raised as it is."""
     started = [asyncio.ensure_future(one) for one in doing]
     try:

@@ -79,6 +79,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def copy_folder(folder: Path, target: Path) -> None:
+    """Copy what is in ``folder`` to ``target``, which may be there; links stay links."""
+    shutil.copytree(folder, target, symlinks=True, copy_function=shutil.copy, dirs_exist_ok=True)
+
+
 def remove_tree(folder: Path) -> None:
     """Remove ``folder`` and everything below, read-only or not; nothing happens where it is not there."""
     if not folder.is_symlink() and not folder.is_dir():

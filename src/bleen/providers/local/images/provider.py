@@ -37,80 +37,84 @@ class LocalImages:
             raise InvalidInput(
                 f"{home} cannot be a home", why="a colon ends a folder in PATH", next="set BLEEN_HOME to a path without one"
             )
-        self._store = Store(home.absolute() / "images")
+        self.store = Store(home.absolute() / "images")
         self._tools = Tools(environ, timeout)
 
     async def build(self, name: str, source: Source, folder: Path, base: str = HOST) -> Image:
-        recipe = self._recipe(source, folder)
-        with disk.room_on(self._store.root):
-            await disk.in_thread(self._store.sweep)
-            async with disk.waiting_for(self._store.builder_lock(recipe.request)), self._store.workspace() as work:
-                shell = self._tools.shell(work, await self._target(base))
+        recipe = self.recipe(source, folder)
+        with disk.room_on(self.store.root):
+            await disk.in_thread(self.store.sweep)
+            async with disk.waiting_for(self.store.builder_lock(recipe.request)), self.store.workspace() as work:
+                shell = await self.shell(work, base)
                 lock = await recipe.gather(work.stage, shell)
                 version = source.version or lock.removeprefix("sha256:")[:12]
                 key = lock if base == HOST else digest_of({"application": lock, "on": base})
                 label = Label(name, version, source, key, base)
-                manifest = await disk.in_thread(self._store.recall, key) or await self._make(recipe, label, work, shell)
+                manifest = await disk.in_thread(self.store.recall, key) or await self._make(recipe, label, work, shell)
         # Equal content is one image; whoever asks gets it under the name that was asked for.
         return structs.replace(manifest.image, name=label.name, version=label.version)
 
     async def rebase(self, digest: Digest, base: Digest) -> Image:
         # What nobody vouches for is not vouched for again under another digest.
         await self.verify(digest)
-        before = await disk.in_thread(self._store.manifest, digest)
+        before = await disk.in_thread(self.store.manifest, digest)
         if not before.content.base.startswith("sha256:"):
             raise BuildFailed(f"{before.name} cannot be put on another base", why="it stands on none", next="bleen image show")
         key = digest_of({"application of": digest, "on": base})
         label = Label(before.name, before.version, before.source, key, base)
         check_runtime(label.name, before.content.runtime, await self.find(base))
-        with disk.room_on(self._store.root):
-            async with disk.waiting_for(self._store.builder_lock(key)), self._store.workspace() as work:
-                manifest = await disk.in_thread(self._store.recall, key) or await self._copy(before, digest, label, work)
+        with disk.room_on(self.store.root):
+            async with disk.waiting_for(self.store.builder_lock(key)), self.store.workspace() as work:
+                manifest = await disk.in_thread(self.store.recall, key) or await self._copy(before, digest, label, work)
         return structs.replace(manifest.image, name=label.name, version=label.version)
 
     async def _copy(self, before: Manifest, digest: Digest, label: Label, work: Workspace) -> Manifest:
-        await disk.in_thread(copy_tree, self._store.tree(digest), work.stage, before.content.files)
-        return await disk.in_thread(self._store.publish, work.stage, before.content.runtime, label)
+        await disk.in_thread(copy_tree, self.store.tree(digest), work.stage, before.content.files)
+        return await disk.in_thread(self.store.publish, work.stage, before.content.runtime, label)
+
+    async def shell(self, work: Workspace, base: str) -> Shell:
+        """Return how tools are run for the build in ``work`` of what is to stand on ``base``."""
+        return self._tools.shell(work, await self._target(base))
 
     async def _target(self, base: str) -> Target | None:
         """Return the Python of the base; None where that is this machine's own, or the base has none."""
         if base == HOST:
             return None
-        manifest = await disk.in_thread(self._store.manifest, base)
+        manifest = await disk.in_thread(self.store.manifest, base)
         if not (isinstance(manifest.source, Distributed) and manifest.content.runtime.startswith("cpython-")):
             return None
-        return target_of(self._store.tree(base), manifest.content.runtime, manifest.source.lock.architecture)
+        return target_of(self.store.tree(base), manifest.content.runtime, manifest.source.lock.architecture)
 
     async def _make(self, recipe: Recipe, label: Label, work: Workspace, shell: Shell) -> Manifest:
         runtime = await recipe.assemble(work.stage, shell)
         if label.base != HOST:
             check_runtime(label.name, runtime, await self.find(label.base))
-        # Whatever judges a whole image runs here: it is assembled, and not published.
-        return await disk.in_thread(self._store.publish, work.stage, runtime, label)
+        return await disk.in_thread(self.store.publish, work.stage, runtime, label)
 
-    def _recipe(self, source: Source, folder: Path) -> Recipe:
+    def recipe(self, source: Source, folder: Path) -> Recipe:
+        """Return how ``source`` becomes a tree."""
         folder = folder.absolute()
-        locks = str(self._store.root / "locks")
+        locks = str(self.store.root / "locks")
         match source:
             case Pypi():
                 return PypiRecipe(source, str(folder), locks)
             case Npm():
                 return NpmRecipe(source, locks)
             case Directory():
-                return DirectoryRecipe(source, str(folder), str(self._store.root.parent))
+                return DirectoryRecipe(source, str(folder), str(self.store.root.parent))
             case Archive():
                 return ArchiveRecipe(source, str(folder))
             case _:
                 assert_never(source)
 
     async def find(self, digest: Digest) -> Image:
-        return (await disk.in_thread(self._store.manifest, digest)).image
+        return (await disk.in_thread(self.store.manifest, digest)).image
 
     async def files(self, digest: Digest) -> Sequence[File]:
-        return (await disk.in_thread(self._store.manifest, digest)).content.files
+        return (await disk.in_thread(self.store.manifest, digest)).content.files
 
     async def verify(self, digest: Digest) -> Provenance:
-        return await disk.in_thread(self._store.verify, digest)
+        return await disk.in_thread(self.store.verify, digest)
 
     async def export(self, digest: Digest, folder: Path) -> Exported:
         """Write the image, and the base that it stands on, as an OCI image layout into ``folder``; NotFound, Conflict.
@@ -118,18 +122,18 @@ class LocalImages:
         Every file is read and checked on the way.
         """
         with disk.room_on(folder):
-            return await disk.in_thread(export_image, self._store, digest, folder)
+            return await disk.in_thread(export_image, self.store, digest, folder)
 
     async def list(self) -> Sequence[Image]:
-        return newest_first(manifest.image for manifest in await disk.in_thread(self._store.manifests))
+        return newest_first(manifest.image for manifest in await disk.in_thread(self.store.manifests))
 
     async def remove(self, digest: Digest) -> None:
-        with disk.room_on(self._store.root):
-            await disk.in_thread(self._store.remove, digest)
+        with disk.room_on(self.store.root):
+            await disk.in_thread(self.store.remove, digest)
 
     def tree(self, digest: Digest) -> Path:
         """Return the folder to run the image from, read-only; NotFound. `verify` it first."""
-        return self._store.tree(digest)
+        return self.store.tree(digest)
 
 
 def check_runtime(name: str, runtime: str, base: Image) -> None:

@@ -11,6 +11,7 @@
     packages/<hex>              packages of a distribution, as they were fetched, for the next build
     builders/<hex>.lock         held while one request is built
     work/<name>/                builds under way; each has a lock beside it that its builder, and its tools, hold
+    plans, candidates, drafts   what stages made, and nobody published yet: `candidates.py`
 
 Names are bare hex digits: a colon would end a folder in PATH.
 """
@@ -33,7 +34,6 @@ from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.provenance import Built, Provenance
 from bleen.providers.local.images import disk, tree
-from bleen.providers.local.images.heap import give_back
 from bleen.providers.local.images.keys import Keys
 from bleen.providers.local.images.notary import Notary
 
@@ -183,14 +183,7 @@ class Store:
         files = tree.list_files(stage)
         if not files:
             raise BuildFailed(f"{label.name} {label.version} has no files", next="check the source in its service file")
-        manifest = Manifest(
-            name=label.name,
-            version=label.version,
-            created=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            source=label.source,
-            lock=label.lock,
-            content=Content(base=label.base, runtime=runtime, files=files),
-        )
+        manifest = newly(label, Content(base=label.base, runtime=runtime, files=files))
         with disk.holding(self._lock):
             if label.base.startswith("sha256:"):
                 self.tree(label.base)  # it may have been removed while this was built
@@ -349,7 +342,6 @@ class Store:
         finally:
             for work in opened:
                 await disk.in_thread(self._close_workspace, work)
-            await disk.in_thread(give_back)
 
     def _lend_workspace(self, opened: list[Workspace]) -> None:
         # Under the store's lock: a sweep must not find the lock's file before it is held.
@@ -384,6 +376,13 @@ class Store:
             return None
         return data if digest_of(data) == digest else None
 
+    def has_package(self, digest: Digest, size: int) -> bool:
+        """Return whether the package was fetched; its bytes are checked by who opens it."""
+        try:
+            return self._package_path(digest).stat().st_size == size
+        except FileNotFoundError:
+            return False
+
     def keep_package(self, digest: Digest, data: bytes) -> None:
         """Keep a package, so that a build that is killed need not fetch it again."""
         disk.write_whole(self._package_path(digest), data)
@@ -412,6 +411,12 @@ def stands(digest: Digest, on_it: Sequence[Image]) -> Conflict:
 def newest_first(images: Iterable[Image]) -> Sequence[Image]:
     """Return the images in the order of the port."""
     return sorted(images, key=lambda image: (image.created, image.digest), reverse=True)
+
+
+def newly(label: Label, content: Content) -> Manifest:
+    """Return the record of an image that is made now."""
+    created = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return Manifest(label.name, label.version, created, label.source, label.lock, content)
 
 
 def _built(manifest: Manifest) -> Built:
