@@ -303,6 +303,15 @@ async def test_no_secret_is_in_a_text_an_error_or_the_log(inbox: Inbox, home: Pa
     assert "[a secret]" in sent
 
 
+async def test_no_line_of_a_secret_of_many_lines_gets_out(inbox: Inbox, home: Path) -> None:
+    """The last words of a program are cut, and may have a part of a key in them."""
+    (home / "secrets/PEM").write_text("first-line-of-a-key\nsecond-line-of-a-key\n")
+    leak = structs.replace(DISPATCH, notice=structs.replace(NOTICE, why="exit 1: second-line-of-a-key"))
+    await notices(home, webhook(inbox)).tell(leak, "pipeline")
+    [(_, body)] = inbox.posts
+    assert json.loads(body)["data"]["why"] == "exit 1: [a secret]"
+
+
 async def test_a_secret_that_is_not_there_yet_is_waited_for(inbox: Inbox, home: Path) -> None:
     """Once it is put there, the notice gets through."""
     told = notices(home, webhook(inbox, key=SecretRef("LATER")))

@@ -70,9 +70,10 @@ class ChannelNotices:
         return await self._secrets.resolve(text.secret) if isinstance(text, SecretRef) else text
 
     def _values(self) -> list[str]:
-        """Return the values of all secrets of the home, the longest first."""
+        """Return the values of all secrets of the home, and each line of those that have several, the longest first."""
         files = [path for path in self._folder.iterdir() if path.is_file()] if self._folder.is_dir() else []
-        texts = {path.read_text("utf-8", errors="replace").strip() for path in files}
+        whole = [path.read_text("utf-8", errors="replace").strip() for path in files]
+        texts = {*whole, *(line.strip() for value in whole for line in value.splitlines())}
         return sorted((text for text in texts if len(text) >= _SHORTEST), key=len, reverse=True)
 
 
