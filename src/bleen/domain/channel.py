@@ -22,7 +22,7 @@ class Channel(Tagged, frozen=True, kw_only=True):
     """What every channel has."""
 
     name: Name
-    level: Annotated[Level, Meta(description="The least that it hears of.")] = Level.INFO
+    level: Annotated[Level, Meta(description="The least that it hears of: info, warning or critical.")] = Level.INFO
     environments: Annotated[
         tuple[str, ...], Meta(description="The environments that it hears of; none: of all, and of what belongs to none.")
     ] = ()
