@@ -18,8 +18,8 @@ from bleen.domain.codec import Value
 from bleen.domain.errors import BleenError, StartFailed
 from bleen.domain.traffic import Endpoint
 from bleen.providers.local.addresses import check_free
+from bleen.providers.local.backoff import Backoff
 from bleen.providers.local.logs import Log
-from bleen.providers.local.machine import Backoff
 from bleen.providers.local.probe import ask
 from bleen.providers.local.process import Process, ProcessId, adopt, boot_id, describe_exit, hold, kill_marked, send
 from bleen.providers.local.store import Shelf, load
@@ -262,9 +262,13 @@ class PartRunner:
 
     def __init__(self, parts: Sequence[Part], home: Path, shelf: Shelf, backoff: Backoff | None = None) -> None:
         self._parts = {p.name: RunningPart(p, home, shelf, backoff or _BACKOFF) for p in parts}
+        self._begun = False
 
     async def begin(self) -> None:
-        """Adopt what runs, and start the rest in the order of their needs."""
+        """Adopt what runs, and start the rest in the order of their needs; once."""
+        if self._begun:
+            return
+        self._begun = True
         for running in self._parts.values():
             running.adopt()
         for running in self._parts.values():
