@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bleen.domain.codec import decode
 from bleen.domain.errors import Unreachable
@@ -76,3 +77,9 @@ async def test_without_a_command_a_notice_is_a_line_of_the_log(caplog: pytest.Lo
     """Nothing is lost silently."""
     await tell_all(Hook([]), QUESTION)
     assert "dev/hello/7" in caplog.text
+
+
+async def test_without_a_command_the_log_has_what_somebody_may_have_to_act_on() -> None:
+    """A promotion is in the ledger, and not a line among warnings as well."""
+    assert list(await Hook([]).channels(QUESTION)) == ["log"]
+    assert list(await Hook([]).channels(structs.replace(QUESTION, kind="promoted"))) == []

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from bleen.domain.codec import encode
 from bleen.domain.errors import Unreachable
-from bleen.domain.notice import Dispatch, Notice
+from bleen.domain.notice import Dispatch, Level, Notice
 
 PATIENCE = 20.0
 """Seconds that the command may take."""
@@ -28,8 +28,10 @@ class Hook:
         self._patience = patience
 
     async def channels(self, notice: Notice) -> Sequence[str]:
-        """See `bleen.ports.Notices`."""
-        return ("command" if self._command else "log",)
+        """See `bleen.ports.Notices`. The log has what somebody may have to act on."""
+        if self._command:
+            return ("command",)
+        return ("log",) if notice.level.rank >= Level.WARNING.rank else ()
 
     async def tell(self, dispatch: Dispatch, channel: str) -> None:
         """See `bleen.ports.Notices`."""

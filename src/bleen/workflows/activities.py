@@ -168,6 +168,8 @@ class Activities:
             await self._tell(notice)
 
     async def _tell(self, notice: Notice) -> None:
+        if not await self._world.notices.channels(notice):
+            return
         info = activity.info()
         await self._herald.tell(notice, f"{info.workflow_run_id}/{info.activity_id}")
 

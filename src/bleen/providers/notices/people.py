@@ -4,8 +4,6 @@ import asyncio
 import logging
 from urllib.parse import quote, urlencode
 
-import apprise
-
 from bleen.domain.channel import Mail
 from bleen.domain.notice import Dispatch
 
@@ -23,6 +21,8 @@ class PeopleSender:
 
     async def send(self, dispatch: Dispatch) -> str:
         """Return why it was not taken; empty where it was."""
+        import apprise  # 7 MB, for whoever has such a channel
+
         service = apprise.Apprise()
         if not service.add(self._url):
             return "its address is none that apprise knows"
