@@ -324,7 +324,7 @@ async def test_a_secret_that_is_not_there_yet_is_waited_for(inbox: Inbox, home: 
 
 
 async def test_a_channel_hears_from_its_level_on_and_of_its_environments(inbox: Inbox, home: Path) -> None:
-    """The log of the controller hears of everything, beside them."""
+    """The log of the controller hears of what somebody may have to act on, beside them."""
     told = notices(
         home,
         webhook(inbox),
@@ -335,7 +335,7 @@ async def test_a_channel_hears_from_its_level_on_and_of_its_environments(inbox: 
     async def heard(kind: str, environment: str) -> set[str]:
         return set(await told.channels(structs.replace(NOTICE, kind=kind, environment=environment)))
 
-    assert await heard("promoted", "production") == {"pipeline", "log"}
+    assert await heard("promoted", "production") == {"pipeline"}
     assert await heard("question", "production") == {"pipeline", "warnings", "log"}
     assert await heard("rolled-back", "production") == {"pipeline", "warnings", "pager", "log"}
     assert await heard("rolled-back", "dev") == {"pipeline", "warnings", "log"}
