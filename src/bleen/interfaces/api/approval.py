@@ -54,6 +54,6 @@ async def _break_glass(providers: Providers, act: Act) -> None:
     what = f"{act.by} broke the glass to {act.verb} {act.service} in {act.environment}"
     notice = Notice("glass-broken", act.environment, act.service, "", "", what, act.emergency, "bleen audit")
     try:
-        await providers.notices.tell(notice)
+        await providers.control.tell(notice)
     except BleenError as error:  # an emergency does not wait for a chat
         log.error("%s: %s; the notice did not get through: %s", what, act.emergency, error)
