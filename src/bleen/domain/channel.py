@@ -1,6 +1,6 @@
 """Channels: where notices go, which of them, and from which environments."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -12,7 +12,6 @@ Name = Annotated[
     str,
     Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="A name of its own: letters, digits and `-`.", examples=["on-call"]),
 ]
-Secret = Annotated[SecretRef, Meta(description="A secret of the home, by its name: `{secret: NAME}`.")]
 Address = Annotated[
     str, Meta(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$", description="An address of e-mail.", examples=["on-call@example.org"])
 ]
@@ -72,12 +71,6 @@ class Channels(Value, frozen=True):
     """Where notices go."""
 
     channels: Annotated[tuple[AnyChannel, ...], Meta(description="Each of them hears for itself.")] = ()
-
-
-def secrets_of(channel: AnyChannel) -> tuple[str, ...]:
-    """Return the names of the secrets that it needs."""
-    found: list[Any] = [getattr(channel, field) for field in channel.__struct_fields__]
-    return tuple(one.secret for one in found if isinstance(one, SecretRef))
 
 
 def twice(channels: Channels) -> str:

@@ -19,7 +19,7 @@ from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.workflows.building import Pipeline
-from bleen.workflows.herald import Herald
+from bleen.workflows.herald import Herald, occasion
 from bleen.workflows.messages import DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
 from bleen.workflows.pulse import pulse
 from bleen.workflows.watching import Watching
@@ -170,8 +170,7 @@ class Activities:
     async def _tell(self, notice: Notice) -> None:
         if not await self._world.notices.channels(notice):
             return
-        info = activity.info()
-        await self._herald.tell(notice, f"{info.workflow_run_id}/{info.activity_id}")
+        await self._herald.tell(notice, occasion())
 
     @activity.defn
     async def watch(self, order: Order) -> Watched:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -13,6 +14,12 @@ from bleen.domain.notice import Dispatch, Notice
 
 WORKFLOW = "Notify"
 _TASK_TIMEOUT = timedelta(seconds=3)
+
+
+def occasion() -> str:
+    """Return what names this activity, at each of its attempts: what it tells is told once."""
+    info = activity.info()
+    return f"{info.workflow_run_id}/{info.activity_id}"
 
 
 class Herald:

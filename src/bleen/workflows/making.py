@@ -8,7 +8,7 @@ from bleen.domain.errors import ImageBlocked
 from bleen.domain.image import Image
 from bleen.domain.notice import gate_notice
 from bleen.domain.pipeline import Carried, OfApplication, Plan
-from bleen.workflows.herald import Herald
+from bleen.workflows.herald import Herald, occasion
 from bleen.workflows.messages import Begun, BuildRequest, GateOrder, Passed, PublishOrder, StageOrder
 from bleen.workflows.pulse import pulse
 from bleen.workflows.workshop import Workshop
@@ -64,7 +64,5 @@ class Making:
             return await gate(order)
         except ImageBlocked as error:
             if order.service:
-                info = activity.info()
-                told = gate_notice(order.environment, order.service, error)
-                await self._herald.tell(told, f"{info.workflow_run_id}/{info.activity_id}")
+                await self._herald.tell(gate_notice(order.environment, order.service, error), occasion())
             raise

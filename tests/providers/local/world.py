@@ -74,6 +74,7 @@ class World:
     async def agent(self, *parts: Part) -> Agent:
         """Return a new agent that has begun."""
         agent = self.make(*parts)
+        await agent.parts.begin()
         await agent.begin()
         return agent
 

@@ -6,11 +6,11 @@ from litestar import get, post, put
 from litestar.params import FromPath, JSONBody
 
 from bleen.domain.access import Identity, Role
-from bleen.domain.errors import BleenError, InvalidInput, NothingToDo
+from bleen.domain.errors import InvalidInput, NothingToDo
 from bleen.domain.freeze import check_calendar, closed, in_force, opens, refuse_closed
 from bleen.domain.ledger import CalendarSet, Draft, EnvironmentFrozen, EnvironmentThawed, Event, FreezeOverridden
 from bleen.domain.notice import Notice
-from bleen.interfaces.api.approval import Act, log
+from bleen.interfaces.api.approval import Act, tell
 from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.views import CalendarOrder, FreezeOrder, FreezeView, ThawOrder
@@ -38,7 +38,7 @@ async def freeze(providers: Here, asker: Asker, environment: FromPath[str], data
         )
     by = asker.signs(data.by)
     await _enter(providers, environment, EnvironmentFrozen(data.reason, data.until), by)
-    await _tell(providers, Notice("frozen", environment, "", "", "", f"{by} froze {environment}", data.reason, "bleen status"))
+    await tell(providers, Notice("frozen", environment, "", "", "", f"{by} froze {environment}", data.reason, "bleen status"))
     return await freeze_view(providers, environment)
 
 
@@ -52,7 +52,7 @@ async def thaw(providers: Here, asker: Asker, environment: FromPath[str], data: 
         raise NothingToDo(f"nobody froze {environment}", why=why, next="bleen status")
     by = asker.signs(data.by)
     await _enter(providers, environment, EnvironmentThawed(data.reason), by)
-    await _tell(providers, Notice("thawed", environment, "", "", "", f"{by} thawed {environment}", data.reason, "bleen status"))
+    await tell(providers, Notice("thawed", environment, "", "", "", f"{by} thawed {environment}", data.reason, "bleen status"))
     return await freeze_view(providers, environment)
 
 
@@ -100,16 +100,7 @@ async def check_open(providers: Providers, act: Act, who: Identity) -> str:
 async def tell_override(providers: Providers, act: Act) -> None:
     """Let everybody hear of it; that it does not get through keeps nothing from going on."""
     what = f"{act.by} overrode the freeze of {act.environment} to {act.verb} {act.service}"
-    await _tell(
-        providers, Notice("freeze-overridden", act.environment, act.service, "", "", what, act.emergency, "bleen audit")
-    )
-
-
-async def _tell(providers: Providers, notice: Notice) -> None:
-    try:
-        await providers.control.tell(notice)
-    except BleenError as error:
-        log.error("%s: %s; the notice did not get through: %s", notice.what, notice.why, error)
+    await tell(providers, Notice("freeze-overridden", act.environment, act.service, "", "", what, act.emergency, "bleen audit"))
 
 
 async def _enter(providers: Providers, environment: str, event: Event, by: str, service: str = "") -> None:

@@ -25,7 +25,7 @@ from bleen.domain.codec import decode, encode
 from bleen.domain.errors import BleenError, InvalidInput, NotFound
 from bleen.domain.fleet import FleetOrder
 from bleen.providers.local.agent import Agent
-from bleen.providers.local.watchdog import Watched, allow_many_files, lock_home
+from bleen.providers.local.watchdog import Watched
 from bleen.providers.local.wire import Health, Retirement, status, to_body
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -171,13 +171,11 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-async def serve(agent: Agent, path: Path, lock: int | None = None) -> None:
+async def serve(agent: Agent, path: Path, lock: int) -> None:
     """Begin ``agent`` and answer on the unix socket ``path`` until it is stopped; a signal leaves everything running.
 
-    ``lock`` is that of the home, where this process has it already. AlreadyRunning where another agent has it.
+    ``lock`` is that of the home, which this process has; it is given back.
     """
-    lock = lock_home(agent.machine.home) if lock is None else lock
-    allow_many_files()
     listener = _listen(path)
     await agent.begin()
     config = uvicorn.Config(AgentApi(agent), http="h11", ws="none", lifespan="off", log_config=None, access_log=False)

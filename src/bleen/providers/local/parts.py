@@ -262,13 +262,9 @@ class PartRunner:
 
     def __init__(self, parts: Sequence[Part], home: Path, shelf: Shelf, backoff: Backoff | None = None) -> None:
         self._parts = {p.name: RunningPart(p, home, shelf, backoff or _BACKOFF) for p in parts}
-        self._begun = False
 
     async def begin(self) -> None:
-        """Adopt what runs, and start the rest in the order of their needs; once."""
-        if self._begun:
-            return
-        self._begun = True
+        """Adopt what runs, and start the rest in the order of their needs."""
         for running in self._parts.values():
             running.adopt()
         for running in self._parts.values():
