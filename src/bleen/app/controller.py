@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 from functools import cached_property
+from pathlib import Path
 
 from temporalio.client import Client
 
@@ -17,6 +18,7 @@ from bleen.domain.issuer import Access
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.repository.access import read_access
+from bleen.interfaces.repository.channels import load_channels
 from bleen.interfaces.views import Part, PlatformView
 from bleen.ports import Issuers
 from bleen.providers.almanac import HolidayAlmanac
@@ -24,6 +26,7 @@ from bleen.providers.custom import CustomMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.heap import keep_giving_back
+from bleen.providers.notices.channels import ChannelNotices
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -56,7 +59,7 @@ class Controller:
         self.own = own
         self.scanner = ImageScanner(own.builder, own.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
-        self.notices = Hook(settings.notify)
+        self.notices = _notices(settings)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.control = Control(client, self.queue, self._trouble)
@@ -91,7 +94,6 @@ class Controller:
             patches=self.settings.patches,
             ledger=self.ledger,
             notary=self.notary,
-            notices=self.notices,
             almanac=HolidayAlmanac(),
             freezes=self.world.freezes,
             fleets=self.provided.fleets,
@@ -158,6 +160,14 @@ class Controller:
                 for p in await self.agent.parts()
             ),
         )
+
+
+def _notices(settings: Settings) -> ChannelNotices | Hook:
+    hook = Hook(settings.notify)
+    if not settings.channels:
+        return hook
+    channels, secrets = load_channels(Path(settings.channels)), FolderSecrets(settings.path)
+    return ChannelNotices(channels, secrets, settings.path / "secrets", hook)
 
 
 def _issuers(access: Access) -> Issuers | None:

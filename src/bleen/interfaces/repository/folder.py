@@ -16,6 +16,7 @@ from bleen.domain.release import Runtime
 from bleen.domain.service import Service
 from bleen.interfaces.repository.azure import AZURE, beyond_gateways, examine_azure
 from bleen.interfaces.repository.calendars import CALENDARS, examine_calendars
+from bleen.interfaces.repository.channels import CHANNELS, examine_channels
 from bleen.interfaces.repository.document import Document, plain_value, read_document
 from bleen.interfaces.repository.policy import POLICY, examine_policy
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, errors, in_order
@@ -141,6 +142,8 @@ def validate_path(path: Path) -> list[Problem]:
         return in_order(examine_azure(file)[1])
     if file.match(str(CALENDARS)) and file.is_file():
         return in_order(examine_calendars(file)[1])
+    if file.match(str(CHANNELS)) and file.is_file():
+        return in_order(examine_channels(file)[1])
     if file.exists():
         root = _root_of(file)
         mine = _examine(file)[1] if file not in services(root) else []
@@ -194,6 +197,8 @@ def _examine_all(root: Path) -> list[Problem]:
         found += examine_policy(root / POLICY)[1]
     if (root / CALENDARS).exists():
         found += examine_calendars(root / CALENDARS)[1]
+    if (root / CHANNELS).exists():
+        found += examine_channels(root / CHANNELS)[1]
     return [*found, *examine_azure(root / AZURE)[1], *_shared_hosts(loaded)]
 
 
