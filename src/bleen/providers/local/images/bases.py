@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Recipe, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Maker, Recipe, Stage
 from bleen.domain.codec import decode, digest_of, encode
 from bleen.domain.errors import BleenError, BuildFailed, InvalidInput, NotFound
 from bleen.domain.image import Digest, Image
@@ -84,6 +84,8 @@ class LocalBases:
                 yield work
 
     async def _run(self, order: BaseOrder, lock: Lock, work: Workspace, tell: Tell) -> Image:
+        if order.recipe.builder is Maker.FULL:
+            raise BuildFailed(f"{order.recipe.image} is built stage by stage", next=f"bleen image build {order.recipe.image}")
         build = _Build(self._store, order, lock, self.reach, work, self.tools.shell(work), tell)
         return (await build.run()).image
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from msgspec import structs
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Maker, Stage
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import BuildFailed, ImageRejected, NotFound
 from bleen.domain.image import Digest, Image
@@ -15,6 +15,7 @@ from bleen.providers.local.images import disk
 from bleen.providers.local.images.bases import LocalBases, attributed, inputs_of
 from bleen.providers.local.images.candidates import Candidates, Planned
 from bleen.providers.local.images.embedded import Embedded
+from bleen.providers.local.images.full import Full, full_inputs
 from bleen.providers.local.images.provider import LocalImages, check_runtime
 from bleen.providers.local.images.steps import ApplicationSteps, MoveSteps, Spoiled, Steps, gathered
 from bleen.providers.local.images.store import Label, Manifest
@@ -41,6 +42,10 @@ class LocalBuilder:
             return self._store.tree(digest)
         except NotFound:
             return self._candidates.draft(digest)[0]
+
+    def rules(self, digest: Digest) -> Path | None:
+        """Return the file of what a benchmark said of the image, or of the candidate; None where none was asked."""
+        return self._candidates.rules(digest)
 
     # ---- planning ----
 
@@ -79,7 +84,9 @@ class LocalBuilder:
         return lock, tuple(told)
 
     async def _planned_base(self, order: BaseOrder, lock: Lock, told: tuple[Stage, ...]) -> Plan:
-        key, source = inputs_of(order.recipe, lock), Distributed(order.recipe, lock, order.folder)
+        full = order.recipe.builder is Maker.FULL
+        key = await disk.in_thread(full_inputs if full else inputs_of, order.recipe, lock)
+        source = Distributed(order.recipe, lock, order.folder)
         version = max(suite.date for suite in lock.suites).strftime("%Y%m%d")
         plan = await self._planned(Planned(OfBase(order), key, Label(order.recipe.image, version, source, key, SCRATCH)))
         again = Stage("base", f"{len(lock.packages)} packages, as they were built before", cached=True)
@@ -165,7 +172,8 @@ class LocalBuilder:
         if isinstance(making, OfMove):
             return MoveSteps(self._store, self._candidates, planned, making)
         assert isinstance(source, Distributed), "a base is made of a distribution's packages"
-        return Embedded(self._store, self._candidates, planned, source, self._bases.reach, self._bases.tools)
+        build = Full if source.recipe.builder is Maker.FULL else Embedded
+        return build(self._store, self._candidates, planned, source, self._bases.reach, self._bases.tools)
 
     # ---- publishing ----
 
@@ -183,6 +191,7 @@ class LocalBuilder:
             _, draft = await disk.in_thread(self._candidates.draft, digest)
             sound = await disk.in_thread(self._candidates.lend, digest, work.stage)
             if sound:
+                await disk.in_thread(self._candidates.keep_rules, digest)
                 manifest = await disk.in_thread(self._store.publish, work.stage, draft.content.runtime, planned.label)
             await disk.in_thread(self._candidates.drop, steps.key(steps.names[-1]))
         if not sound:

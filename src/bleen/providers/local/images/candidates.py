@@ -5,6 +5,7 @@
     plans/<hex>.json        what is to be built, every input pinned
     candidates/<hex>/       what one stage made, put there in one step; `stage/` and `draft.json` where it is a whole image
     drafts/<hex>            which candidate has the content of that digest
+    rules/<hex>.json        what a benchmark said of the system that an image was made of
 
 Nothing here is an image: `Store.tree`, `verify` and `list` know none of it.
 """
@@ -29,6 +30,8 @@ KEPT = 16
 """Candidates that stay when they are no longer in use: those of the last few bases and applications that were built."""
 _IN_USE = 3600.0
 """Seconds within which a candidate that was made, or found, is not swept: a build that was killed goes on sooner."""
+RULES = "rules.json"
+"""What a benchmark said of a whole system, beside its candidate; kept with the image, and no part of it."""
 _STAGE, _DRAFT = "stage", "draft.json"
 
 
@@ -119,6 +122,19 @@ class Candidates:
         except (OSError, msgspec.DecodeError):
             pass
         raise NotFound(f"there is no image {digest}, and none is being built", next="bleen image list")
+
+    def rules(self, digest: Digest) -> Path | None:
+        """Return the file of what a benchmark said of an image, or of a candidate; None where none was asked."""
+        kept = self._path("rules", digest, ".json")
+        with suppress(NotFound):
+            kept = kept if kept.exists() else self.draft(digest)[0].with_name(RULES)
+        return kept if kept.exists() else None
+
+    def keep_rules(self, digest: Digest) -> None:
+        """Keep what a benchmark said of a candidate that is published now."""
+        found = self.draft(digest)[0].with_name(RULES)
+        if found.exists():
+            disk.write_whole(self._path("rules", digest, ".json"), found.read_bytes())
 
     def described(self, digest: Digest) -> Manifest:
         """Return what is known of an image, or of a candidate; NotFound."""
