@@ -1,5 +1,5 @@
 # Every target does its own set-up: a virtual environment with pinned packages, and nothing outside this folder
-# but, for tests and where apt and root allow, the Debian packages of tests/debian-packages.txt.
+# but, for tests and where apt and root allow, the Debian packages of tests/debian-packages.sh.
 
 PYTHON ?= python3
 BIN    := .venv/bin
@@ -17,6 +17,7 @@ up: .venv/ready
 
 test: .venv/ready .venv/terraform/ready
 	@sh tests/debian-packages.sh
+	@sh tests/npm-packages.sh
 	$(BIN)/pytest -q -n 2 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/pytest -q $(ALONE)
 

@@ -14,6 +14,7 @@ from bleen.domain.rollout import Rollout
 from bleen.interfaces.api import Providers, build_api, serve
 from bleen.interfaces.views import PlatformView
 from bleen.ports import Tell
+from bleen.providers.memory.almanac import MemoryAlmanac
 from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
@@ -25,6 +26,7 @@ from bleen.providers.memory.notices import MemoryNotices
 from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
+from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     BuildRequest,
     DeployRequest,
@@ -36,6 +38,7 @@ from bleen.workflows.messages import (
     ScaleResult,
 )
 from bleen.workflows.notary import Notary
+from bleen.workflows.world import utc_now
 
 TOKEN = "bench"
 
@@ -87,6 +90,8 @@ def providers(url: str) -> Providers:
         ledger=ledger,
         notary=Notary(ledger, PostgresLog(ledger.database), MemorySeal()),
         notices=MemoryNotices(),
+        almanac=MemoryAlmanac(),
+        freezes=Freezes(ledger, utc_now),
         fleets=MemoryFleets(images, MemoryBackends(gateways)),
         gateway=MemoryGateway(gateways),
         images=images,

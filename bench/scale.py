@@ -32,6 +32,7 @@ from bleen.domain.rollout import Promoted, ReleaseRef, Rollout
 from bleen.domain.service import BlueGreen, Service
 from bleen.providers import engine as embedded
 from bleen.providers.engine import Engine
+from bleen.providers.local.parts import http_ready
 from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
@@ -212,7 +213,8 @@ async def _engine(folder: Path) -> AsyncIterator[tuple[Client, int]]:
         process = await asyncio.create_subprocess_exec(*embedded.command(engine), stdout=log, stderr=log, env=environ)
     try:
         deadline = time.monotonic() + 30
-        while not await embedded.ready(engine):
+        ready = http_ready(engine.namespace_url)
+        while not await ready():
             assert time.monotonic() < deadline and process.returncode is None, (folder / "log").read_text()
             await asyncio.sleep(0.05)
         client = await connect(EngineAccess(address=engine.address))

@@ -4,11 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from bleen.app.parts import database_of
 from bleen.domain.decision import Shift
 from bleen.domain.errors import BleenError
-from bleen.domain.ledger import Decided, Entry, Query, Settled
+from bleen.domain.ledger import Commanded, Decided, Entry, Query, Settled
 from bleen.domain.listing import Listing, named, reached
 from bleen.domain.traffic import Colour, EndpointSeen
 from bleen.providers.envoy.admin import Admin
@@ -119,7 +120,9 @@ class Witness:
         if not self.routes:
             return ["no route was ever seen"]
         last = self.routes[-1].listing
-        shifts = [e for e in entries if isinstance(e.event, Decided) and isinstance(e.event.decision, Shift)]
+        done = last.generation
+        pairs = pairwise([*entries, None])
+        shifts = [e for e, after in pairs if e and _is_shift(e) and (e.sequence <= done or not _overtaken(after))]
         settled = [e.event for e in entries if isinstance(e.event, Settled)]
         assert last.route is not None
         serving = next((last.route.release(c) for c in Colour if last.route.split.weight(c) > 0), None)
@@ -129,6 +132,15 @@ class Witness:
         if settled and settled[-1].stable != serving:
             wrong.append(f"the ledger says r{settled[-1].stable} is stable, and r{serving} serves")
         return wrong
+
+
+def _is_shift(entry: Entry) -> bool:
+    return isinstance(entry.event, Decided) and isinstance(entry.event.decision, Shift)
+
+
+def _overtaken(after: Entry | None) -> bool:
+    """Return whether a command came while the entry before was being made: that decision was not carried out."""
+    return after is not None and isinstance(after.event, Commanded)
 
 
 def _healthy(listing: Listing, hosts: object) -> int:

@@ -4,12 +4,13 @@ Every verb may raise `errors.Unreachable`; a verb that writes is idempotent (it 
 twice is doing it once) and is paired with one that observes.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from bleen.domain.audit import Stretch
 from bleen.domain.base import HOST, BaseOrder, Locked, Stage
+from bleen.domain.calendar import Holiday, PublicHolidays
 from bleen.domain.canary import Metric
 from bleen.domain.check import Check, CheckResult, CheckTime
 from bleen.domain.comparison import Comparison
@@ -17,6 +18,7 @@ from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.inventory import BillFormat
+from bleen.domain.issuer import Claims, DeviceErrand, Errand
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
@@ -26,6 +28,7 @@ from bleen.domain.pipeline import Carried, Making, Plan
 from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.signals import Sample
+from bleen.domain.trace import Span
 from bleen.domain.traffic import Backend, GatewaySeen, Route
 
 
@@ -299,8 +302,47 @@ class Secrets(Protocol):
         """Return whether there is such a secret."""
 
 
+class Almanac(Protocol):
+    """Knows public holidays."""
+
+    def holidays(self, asked: PublicHolidays, years: Iterable[int]) -> Sequence[Holiday]:
+        """Return those of ``years``, by day; InvalidInput, with what there is, where it knows no such country or part."""
+
+
 class Notices(Protocol):
     """Tells people what they should hear of without looking."""
 
     async def tell(self, notice: Notice) -> None:
         """Tell it. Unreachable where it did not get through; it may have."""
+
+
+class Traces(Protocol):
+    """Tells what rollouts did, as spans, to whoever collects those."""
+
+    async def told(self) -> int:
+        """Return up to which entry of the ledger everything was told; 0 where nothing ever was."""
+
+    async def tell(self, spans: Sequence[Span], upto: int) -> None:
+        """Tell ``spans``, and remember that this was all up to the entry ``upto``. Unreachable: nothing is remembered."""
+
+
+class Issuers(Protocol):
+    """OpenID Connect issuers, who know people and programs. What comes back was checked against the issuer's own keys.
+
+    InvalidInput: what was brought counts for nothing, and why. Nothing here is ever done twice by the same code.
+    """
+
+    async def begin(self, redirect: str) -> Errand:
+        """Return where a browser is sent so that somebody signs in; it comes back to ``redirect``."""
+
+    async def finish(self, errand: Errand, code: str) -> Claims:
+        """Return who signed in, by the code that came back."""
+
+    async def begin_device(self) -> DeviceErrand:
+        """Return what somebody confirms in any browser; NotFound where the issuer has no such thing."""
+
+    async def finish_device(self, errand: DeviceErrand) -> Claims | None:
+        """Return who confirmed it; None while nobody has; Forbidden where they said no."""
+
+    async def read(self, token: str) -> Claims:
+        """Return whom a program's token speaks for: signed, for our audience, and neither expired nor too early."""

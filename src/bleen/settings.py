@@ -8,12 +8,14 @@ from pathlib import Path
 
 from msgspec import field
 
+from bleen.domain.allowance import Allowance
 from bleen.domain.codec import Value
 from bleen.domain.duration import Duration
 from bleen.domain.errors import InvalidInput
 from bleen.domain.renewal import Timetable
 
 _OFTEN = Duration.parse("1m")
+PROVIDERS = ("local", "azure")
 
 
 class Ports(Value, frozen=True):
@@ -80,12 +82,24 @@ class Settings(Value, frozen=True):
     """Environments where nobody approves what they deployed themselves."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine: of a proxy before it."""
+    rate: Allowance | None = None
+    """How often one token may ask the API; None: as often as it likes."""
+    strangers_rate: Allowance | None = None
+    """How often one address may ask without a token that counts."""
+    traces_url: str = ""
+    """Whether traces go anywhere: an address of OpenTelemetry's own variables, which its exporter reads itself."""
     gateway_name: str = ""
     """What the agent beside an Envoy calls it: the name of its machine; empty: the host name."""
     gateway_address: str = "127.0.0.1"
     """Where an Envoy listens that has its machine to itself."""
+    provider: str = "local"
+    """Where fleets run: one of `PROVIDERS`."""
     azure_site: str = ""
     """The file that describes one region in Azure; empty: none."""
+    azure_look: Duration = Duration.parse("10s")
+    """The least time between two looks of Resource Manager at what changes."""
+    access_file: str = ""
+    """The file that says whose tokens count, and who gets which role; empty: those of the ledger alone."""
     osv_url: str = ""
     """The server that speaks OSV's API, which is asked for advisories; empty: none."""
 
@@ -129,12 +143,29 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         database_owner_url=environ.get("BLEEN_DATABASE_OWNER_URL", ""),
         four_eyes=_names(environ, "BLEEN_FOUR_EYES"),
         hosts=_names(environ, "BLEEN_API_HOSTS"),
+        rate=_allowance(environ, "BLEEN_API_RATE", "100/400"),
+        strangers_rate=_allowance(environ, "BLEEN_API_RATE_STRANGERS", "5/50"),
+        traces_url=environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         gateway_name=environ.get("BLEEN_GATEWAY_NAME", ""),
         gateway_address=environ.get("BLEEN_GATEWAY_ADDRESS", "127.0.0.1"),
+        provider=_provider(environ),
         azure_site=environ.get("BLEEN_AZURE_SITE", ""),
+        azure_look=_duration(environ, "BLEEN_AZURE_LOOK", Duration.parse("10s")),
+        access_file=_path(environ, "BLEEN_ACCESS_FILE"),
         osv_url=environ.get("BLEEN_OSV_URL", ""),
         patches=_timetable(environ),
     )
+
+
+def _provider(environ: Mapping[str, str]) -> str:
+    text = environ.get("BLEEN_PROVIDER", "") or PROVIDERS[0]
+    if text not in PROVIDERS:
+        next = f"write one of {', '.join(PROVIDERS)}"
+        raise InvalidInput(f"BLEEN_PROVIDER={text} is no provider", next=next, where="environment")
+    if text == "azure" and not environ.get("BLEEN_AZURE_SITE"):
+        next = "set BLEEN_AZURE_SITE to the file that describes it"
+        raise InvalidInput("BLEEN_PROVIDER=azure, and no site is named", next=next, where="environment")
+    return text
 
 
 def _timetable(environ: Mapping[str, str]) -> Timetable:
@@ -190,6 +221,26 @@ def _command(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     except ValueError as error:
         why = str(error).lower()
         raise InvalidInput(f"{name} is no command", why=why, next="close its quotes", where="environment") from error
+
+
+def _allowance(environ: Mapping[str, str], name: str, default: str) -> Allowance | None:
+    """Return ``100/400`` as a rate and a burst; None for ``off``."""
+    text = environ.get(name, "") or default
+    if text == "off":
+        return None
+    rate, _, burst = text.partition("/")
+    try:
+        found = Allowance(float(rate), float(burst or rate))
+    except ValueError:
+        found = Allowance(0, 0)
+    if not (0 < found.rate < 1e6 and 1 <= found.burst < 1e6):
+        next = "write requests a second, and how many at once, such as 100/400; or off"
+        raise InvalidInput(f"{name}={text} is no rate", next=next, where="environment")
+    return found
+
+
+def _path(environ: Mapping[str, str], name: str) -> str:
+    return str(Path(environ[name]).absolute()) if environ.get(name) else ""
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

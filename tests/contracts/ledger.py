@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bleen.domain.access import Role, Session, Token
+from bleen.domain.calendar import Calendar, Holiday
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.codec import encode
 from bleen.domain.command import Pause
@@ -15,12 +16,16 @@ from bleen.domain.finding import Finding, Severity
 from bleen.domain.ledger import (
     KINDS,
     BaseRenewed,
+    CalendarSet,
     Checked,
     Commanded,
     Decided,
     Draft,
+    EnvironmentFrozen,
+    EnvironmentThawed,
     Event,
     Finished,
+    FreezeOverridden,
     GlassBroken,
     HostsChanged,
     Measured,
@@ -136,6 +141,10 @@ def sample_events() -> tuple[Event, ...]:
         Settled(RolledBack("asked for by ada"), stable=1),
         Finished(),
         Scaled(release=2, size=3),
+        EnvironmentFrozen("the database moves", NOON),
+        EnvironmentThawed("it has moved"),
+        CalendarSet(Calendar(zone="Europe/Berlin"), (Holiday("2026-12-25", "Christmas Day"),)),
+        FreezeOverridden("deploy", "a hole is open"),
         HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
         Gated(
             image=f"sha256:{5:064x}",

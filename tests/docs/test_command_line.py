@@ -40,6 +40,10 @@ PROMISED = [
     "image status",
     "image patch",
     "image packer",
+    "freeze",
+    "thaw",
+    "calendar show",
+    "calendar apply",
 ]
 
 

@@ -5,13 +5,19 @@ from pathlib import Path
 import pytest
 
 from bleen.domain.base import Recipe
+from bleen.domain.calendar import Calendars
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.document import parse_document
 from bleen.interfaces.repository.reference import (
+    ACCESS_EXAMPLE,
+    CALENDARS_EXAMPLE,
     EXAMPLE,
     IMAGE_EXAMPLE,
     POLICY_EXAMPLE,
+    access_reference,
+    calendars_reference,
     image_reference,
     policy_reference,
     service_reference,
@@ -22,6 +28,8 @@ from bleen.interfaces.repository.shape import mismatches
 PAGE = Path(__file__).parents[2] / "docs/reference/service-file.md"
 IMAGE_PAGE = PAGE.with_name("image-file.md")
 POLICY_PAGE = PAGE.with_name("policy-file.md")
+CALENDARS_PAGE = PAGE.with_name("calendars-file.md")
+ACCESS_PAGE = PAGE.with_name("access-file.md")
 
 
 def test_the_page_is_what_the_types_say() -> None:
@@ -29,9 +37,14 @@ def test_the_page_is_what_the_types_say() -> None:
     assert PAGE.read_text("utf-8") == service_reference()
     assert IMAGE_PAGE.read_text("utf-8") == image_reference()
     assert POLICY_PAGE.read_text("utf-8") == policy_reference()
+    assert CALENDARS_PAGE.read_text("utf-8") == calendars_reference()
+    assert ACCESS_PAGE.read_text("utf-8") == access_reference()
 
 
-@pytest.mark.parametrize(("top", "path"), [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE)])
+@pytest.mark.parametrize(
+    ("top", "path"),
+    [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE), (Calendars, CALENDARS_PAGE), (Access, ACCESS_PAGE)],
+)
 def test_the_page_names_every_key_of_every_struct(top: type, path: Path) -> None:
     """No key can be added without its row."""
     page = path.read_text("utf-8")
@@ -59,6 +72,18 @@ def test_the_policy_on_the_page_is_a_good_one() -> None:
     """It stands there word for word."""
     assert not mismatches(parse_document(POLICY_EXAMPLE.encode(), "example"), Policy)
     assert POLICY_EXAMPLE in POLICY_PAGE.read_text("utf-8")
+
+
+def test_the_calendars_on_the_page_are_good_ones() -> None:
+    """They stand there word for word."""
+    assert not mismatches(parse_document(CALENDARS_EXAMPLE.encode(), "example"), Calendars)
+    assert CALENDARS_EXAMPLE in CALENDARS_PAGE.read_text("utf-8")
+
+
+def test_the_access_file_on_the_page_is_a_good_one() -> None:
+    """It stands there word for word."""
+    assert not mismatches(parse_document(ACCESS_EXAMPLE.encode(), "example"), Access)
+    assert ACCESS_EXAMPLE in ACCESS_PAGE.read_text("utf-8")
 
 
 def test_a_line_is_enough_for_a_canary() -> None:

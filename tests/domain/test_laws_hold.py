@@ -26,12 +26,13 @@ from bleen.domain.canary import (
 )
 from bleen.domain.check import HttpCheck
 from bleen.domain.codec import decode, encode
-from bleen.domain.command import Abort, Advance, GoBack, Pause, Resume, Scale, Supersede, accept
+from bleen.domain.command import Abort, Advance, Exempt, GoBack, Pause, Resume, Scale, Supersede, accept
 from bleen.domain.decide import advance, decide
 from bleen.domain.decision import Decision, Done, Promote, Retire, Shift
 from bleen.domain.duration import seconds
 from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import InstanceState
+from bleen.domain.freeze import Closed
 from bleen.domain.laws import check
 from bleen.domain.rollout import Observation, Rollout
 from bleen.domain.service import BlueGreen, Canary, Checks, Strategy
@@ -162,6 +163,7 @@ class Storm(RuleBasedStateMachine):
                 Advance("a", full=True),
                 Pause("a"),
                 Resume("a"),
+                Exempt("a", "a hole is open"),
                 Abort("a"),
                 GoBack("a"),
                 Scale("a", 2),
@@ -169,7 +171,7 @@ class Storm(RuleBasedStateMachine):
             ]
         )
     )
-    def command(self, command: Advance | Pause | Resume | Abort | GoBack | Scale | Supersede) -> None:
+    def command(self, command: Advance | Pause | Resume | Exempt | Abort | GoBack | Scale | Supersede) -> None:
         assert self.rollout is not None
         try:
             self.rollout = accept(self.rollout, command, self.world.now)
@@ -202,6 +204,10 @@ class Storm(RuleBasedStateMachine):
     def gateways_answer_again(self) -> None:
         self.world.silent.clear()
 
+    @rule(closed=st.sampled_from([None, Closed("frozen by ada: a fair", None, True), Closed("at night", None, False)]))
+    def the_environment_opens_or_closes(self, closed: Closed | None) -> None:
+        self.world.closed = closed
+
     @rule(bad=st.booleans())
     def checks_change(self, bad: bool) -> None:
         self.world.failing_checks = bad
@@ -233,6 +239,7 @@ class Storm(RuleBasedStateMachine):
         self.world.silent.clear()
         self.world.failing_checks = False
         self.world.verdict = None
+        self.world.closed = None
         if self.rollout is not None:
             rollout = self.rollout.resumed(self.world.now)
             if not rollout.retreat and not rollout.outcome:

@@ -13,6 +13,7 @@ from bleen.domain.comparison import comparison
 from bleen.domain.decide import advance, applied, decide, measured
 from bleen.domain.decision import Decision, Done, Launch, Measure, Retire, Shift
 from bleen.domain.fleet import Fleet, Instance, InstanceState, Slot
+from bleen.domain.freeze import Closed
 from bleen.domain.laws import check
 from bleen.domain.plan import Intent, plan
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
@@ -60,6 +61,8 @@ class World:
     verdict: Verdict | None = None
     """What the traffic says, while it is asked; None: nobody counts."""
     log: list[Decision] = field(default_factory=list)
+    closed: Closed | None = None
+    """Why no rollout may begin."""
 
     def __post_init__(self) -> None:
         self.routes = [None] * self.gateways
@@ -79,7 +82,7 @@ class World:
 
     def observe(self) -> Observation:
         """Return what can be seen now."""
-        return Observation(at=self.now, fleets=tuple(self._fleets()), gateways=tuple(self._gateways()))
+        return Observation(at=self.now, fleets=tuple(self._fleets()), gateways=tuple(self._gateways()), closed=self.closed)
 
     def watched(self, rollout: Rollout) -> Observation:
         """Return what a watch sees: what can be seen, and what the traffic shows."""
@@ -140,7 +143,9 @@ class World:
 
     # ---- what tests start from ----
 
-    def begin(self, number: int, strategy: Strategy | None = None, *, size: int = 2, trusted: bool = False) -> Rollout:
+    def begin(
+        self, number: int, strategy: Strategy | None = None, *, size: int = 2, trusted: bool = False, exempt: str = ""
+    ) -> Rollout:
         """Return the plan of a rollout to release ``number``."""
         intent = Intent(
             id=f"dev/hello/{number}",
@@ -153,6 +158,7 @@ class World:
             size=size,
             by="ada",
             trusted=trusted,
+            exempt=exempt,
         )
         return plan(intent, {n: ref(n) for n in range(1, 50)}, self.observe(), self.now)
 

@@ -11,9 +11,12 @@ import uvicorn
 
 from bleen import __version__
 from bleen.domain.errors import Unreachable
+from bleen.domain.issuer import Access
 from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
+from bleen.ports import Issuers
+from bleen.providers.memory.almanac import MemoryAlmanac
 from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.fleets import MemoryFleets
@@ -67,6 +70,8 @@ class Estate:
             control=self.control,
             ledger=self.ledger,
             notices=notices,
+            almanac=MemoryAlmanac(),
+            freezes=world.freezes,
             notary=Notary(self.ledger, MemoryLog(self.ledger), MemorySeal()),
             fleets=self.fleets,
             gateway=self.gateway,
@@ -81,6 +86,8 @@ class Estate:
         )
         self.api = build_api(self.providers, TOKEN)
         self.address = ""
+        self.port = 0
+        """0: any free one."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -135,6 +142,11 @@ class Estate:
         self.providers = replace(self.providers, hosts=hosts)
         self.api = build_api(self.providers, TOKEN)
 
+    def believe(self, access: Access, issuers: Issuers) -> None:
+        """Believe ``issuers``. Before it is up."""
+        self.providers = replace(self.providers, access=access, issuers=issuers)
+        self.api = build_api(self.providers, TOKEN)
+
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         """Do something in the loop of the platform."""
         assert self._loop is not None
@@ -145,7 +157,7 @@ class Estate:
 
     async def _answer(self, started: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        config = uvicorn.Config(self.api, port=0, log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(self.api, port=self.port, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=1)
         server = self._uvicorn = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server.serve())

@@ -19,6 +19,7 @@ from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.domain.views import standing
 from bleen.ports import Tell
@@ -81,6 +82,7 @@ class InlineControl:
             spec.strategy,
             spec.instances,
             request.by,
+            exempt=request.exempt,
         )
         return await self._begin(wanted, release)
 
@@ -106,6 +108,7 @@ class InlineControl:
         release = await self._world.ledger.release(request.service, earlier)
         last = [e.event.rollout for e in past if isinstance(e.event, RolloutStarted)][-1]
         wanted = RolloutRequest(request.environment, request.service, last.hosts, earlier, last.strategy, last.size, request.by)
+        wanted = structs.replace(wanted, exempt="" if request.retry else "it goes back")
         return await self._begin(wanted, release)
 
     async def command(self, environment: str, service: str, command: Command) -> Rollout:
@@ -186,9 +189,10 @@ class InlineControl:
             wanted.size,
             wanted.by,
             wanted.trusted,
+            exempt=wanted.exempt,
         )
         run = _Run(plan(intent, refs, seen, seen.at))
-        await self._enter(run, RolloutStarted(run.rollout), by=wanted.by)
+        await self._enter(run, RolloutStarted(run.rollout, trace_of(run.rollout)), by=wanted.by)
         self._runs[env, service] = run
         task = asyncio.create_task(self._drive(run))
         self._tasks.add(task)

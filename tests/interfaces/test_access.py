@@ -36,6 +36,9 @@ BODIES: dict[str, object] = {
     "/v1/services/{service:str}/rollback": {"by": "eve"},
     "/v1/services/{service:str}/retry": {"by": "eve"},
     "/v1/services/{service:str}/scale": {"by": "eve", "size": 3},
+    "/v1/environments/{environment:str}/freeze": {"by": "eve", "reason": "a fair"},
+    "/v1/environments/{environment:str}/thaw": {"by": "eve", "reason": "it is over"},
+    "/v1/environments/{environment:str}/calendar": {"by": "eve", "calendar": {}},
     "/v1/links": {"by": "eve"},
     "/v1/tokens": {"name": "eve", "grants": {"*": "admin"}, "by": "eve"},
 }
@@ -62,7 +65,8 @@ def _handlers(route: Any) -> list[tuple[str, HTTPRouteHandler]]:
     return [(m, h) for h in route.route_handlers for m in sorted(h.http_methods) if m not in ("OPTIONS", "HEAD")]
 
 
-ROUTES = [(m, p, h) for m, p, h in routes() if not is_open(p)]
+ROUTES = sorted(((m, p, h) for m, p, h in routes() if not is_open(p)), key=lambda route: route[1] == "/v1/token")
+"""The one that ends the token that asks comes last."""
 NAMES = [f"{method} {path}" for method, path, _ in ROUTES]
 
 

@@ -1,21 +1,28 @@
 """Server-sent events, writes that are asked twice, and requests that are too much."""
 
+import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
+from bleen.domain.access import Role
 from bleen.domain.codec import encode
-from bleen.domain.errors import NotFound
+from bleen.domain.duration import Duration
+from bleen.domain.errors import InvalidInput, NotFound, Unreachable
 from bleen.domain.ledger import Draft, Finished, HostsChanged, Query
+from bleen.interfaces.api.admitted import while_admitted
+from bleen.interfaces.api.guard import KEY
 from bleen.interfaces.client import Client
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import MEDIA_TYPE, problem_of
-from bleen.interfaces.views import RetryOrder
+from bleen.interfaces.views import RetryOrder, TokenOrder
 from tests.interfaces.estate import TOKEN, Estate
-from tests.interfaces.test_api import request
+from tests.interfaces.test_api import request, settled, until
+from tests.interfaces.test_sessions import Browser
 
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 
@@ -162,3 +169,97 @@ def test_the_client_asks_again_with_the_same_key(estate: Estate) -> None:
     with Client(Server("http://server", "t"), transport=httpx.MockTransport(broken_once)) as client, pytest.raises(NotFound):
         client.retry("dev", "hello", RetryOrder("ada"))
     assert len(keys) == 2 and keys[0] == keys[1]
+
+
+# ---- streams end with the right to listen ----
+
+SOON = 8.0
+"""Seconds: two between two looks, one for what another controller entered, and a slow machine."""
+
+
+def ends(estate: Estate, path: str, secret: str, then: Callable[[], object]) -> float:
+    """Listen, do something, and return how many seconds after it the stream ended."""
+    headers = {"authorization": f"Bearer {secret}"}
+    with httpx.stream("GET", estate.address + path, headers=headers, timeout=SOON * 4, trust_env=False) as answer:
+        assert answer.status_code == 200
+        lines = answer.iter_raw()
+        if "events" in path:
+            next(lines)
+        then()
+        began = time.monotonic()
+        for _ in lines:
+            pass
+        return time.monotonic() - began
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/services/hello/logs?follow=true"])
+def test_a_stream_ends_when_its_token_is_revoked(estate: Estate, client: Client, path: str) -> None:
+    """Within seconds, though nothing happens that it could tell."""
+    client.deploy(request())
+    until(client, settled)
+    made = client.make_token(TokenOrder("ada", {"*": Role.VIEWER}, "tester"))
+    assert ends(estate, path, made.secret, lambda: client.revoke_token(made.token.id, "tester")) < SOON
+
+
+def test_a_stream_ends_when_its_token_expires(estate: Estate, client: Client) -> None:
+    """By itself; while it counts, it goes on."""
+    made = client.make_token(TokenOrder("ada", {"*": Role.VIEWER}, "tester", Duration.parse("4s")))
+    assert 1 < ends(estate, "/v1/events", made.secret, lambda: None) < SOON + 4
+
+
+def test_a_stream_ends_when_its_browser_is_signed_out(estate: Estate, client: Client) -> None:
+    """From another tab, say."""
+    browser = Browser(estate.address)
+    browser.open(client.link("ada").code)
+    headers = {KEY: browser.key, "origin": browser.address}
+    with browser.http.stream("GET", "/v1/events", headers=headers, timeout=SOON * 4) as answer:
+        lines = answer.iter_raw()
+        next(lines)
+        with httpx.Client(base_url=browser.address, cookies=dict(browser.http.cookies), trust_env=False) as tab:
+            assert tab.delete("/v1/session", headers=headers | {"sec-fetch-site": "same-origin"}).status_code == 204
+        began = time.monotonic()
+        assert b"session-closed" in b"".join(lines)
+        assert time.monotonic() - began < SOON
+
+
+async def test_what_was_told_is_told_whole_and_in_order() -> None:
+    """The looks in between lose nothing, whatever the moments; a source that fails is heard of."""
+
+    async def numbers() -> AsyncIterator[int]:
+        for n in range(50):
+            await asyncio.sleep(0.002 * (n % 3))
+            yield n
+        raise KeyError("at the end")
+
+    looks = 0
+
+    async def may() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise Unreachable("the ledger is away")
+
+    heard = []
+    with pytest.raises(KeyError, match="at the end"):
+        async for n in while_admitted(numbers(), may, every=0.005):
+            heard.append(n)
+    assert heard == list(range(50)) and looks > 3
+
+
+async def test_a_stream_that_ends_lets_go_of_its_source() -> None:
+    """Else each one that was cut off would go on reading for nobody."""
+    closed = asyncio.Event()
+
+    async def forever() -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(3600)
+                yield 1
+        finally:
+            closed.set()
+
+    async def may_not() -> None:
+        raise InvalidInput("revoked")
+
+    assert [n async for n in while_admitted(forever(), may_not, every=0.01)] == []
+    assert closed.is_set()

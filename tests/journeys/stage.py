@@ -46,8 +46,13 @@ class Stage:
     client: Client
 
     @property
+    def gateway_port(self) -> int:
+        """Where a gateway answers, on 127.0.0.1."""
+        return self.platform.ports().gateway
+
+    @property
     def gateway(self) -> str:
-        return f"http://127.0.0.1:{self.platform.ports().gateway}"
+        return f"http://127.0.0.1:{self.gateway_port}"
 
     @property
     def home(self) -> Path:
@@ -168,7 +173,7 @@ class Play:
     @contextlib.contextmanager
     def traffic(self, rate: float = 300) -> Iterator[Traffic]:
         """Send so many requests a second while the block runs, on schedule, from a process of its own."""
-        load = LoadProcess(Load(self.stage.platform.ports().gateway, rate, host=f"{self.name}.localhost"))
+        load = LoadProcess(Load(self.stage.gateway_port, rate, host=f"{self.name}.localhost"))
         traffic = Traffic()
         with asyncio.Runner() as runner:
             runner.run(load.start())

@@ -10,6 +10,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from bleen.domain.errors import InvalidInput, NotFound, Unreachable
 from bleen.providers import engine as embedded
 from bleen.providers.engine import Engine
+from bleen.providers.local.parts import http_ready
 from bleen.providers.locked import TAKEN
 from bleen.settings import EngineAccess
 from bleen.workflows.connection import RETENTION, connect, keep_history
@@ -20,9 +21,10 @@ __all__ = ["engine", "own_engine"]
 
 async def test_it_is_ready_when_its_namespace_answers(own_engine: RunningEngine) -> None:
     """And not before it runs, or after."""
-    assert await embedded.ready(own_engine.engine)
+    ready = http_ready(own_engine.engine.namespace_url)
+    assert await ready()
     own_engine.kill()
-    assert not await embedded.ready(own_engine.engine)
+    assert not await ready()
     own_engine.start()
 
 

@@ -8,12 +8,19 @@ import pytest
 
 from bleen.domain.check import Check, CheckTime, CommandCheck, HttpCheck
 from bleen.domain.duration import seconds
-from bleen.providers.prober import GatewayProber
+from bleen.providers.prober import Door, DoorOf, GatewayProber
+
+
+def at(url: str, host: str = "") -> DoorOf:
+    async def door(service: str) -> Door:
+        return Door(url, host)
+
+    return door
 
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """A server that echoes the release header, fails at /bad, and never answers at /never."""
+    """A server that echoes the release header, at /host that of the host; it fails at /bad, and never answers at /never."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -21,6 +28,8 @@ async def url() -> AsyncIterator[str]:
         release = next(line for line in head.splitlines() if line.lower().startswith("x-bleen-release")).split(": ")[1]
         if path == "/never":
             await asyncio.sleep(30)
+        if path == "/host":
+            release = next(line for line in head.splitlines() if line.lower().startswith("host")).split(": ")[1]
         status = "500 No" if path == "/bad" else "200 OK"
         writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(release)}\r\nconnection: close\r\n\r\n{release}".encode())
         await writer.drain()
@@ -47,15 +56,13 @@ async def url() -> AsyncIterator[str]:
 )
 async def test_a_check_says_what_it_saw(url: str, check: Check, passed: bool, words: str) -> None:
     """Every way to fail is a result with its reason, never an exception."""
-    result = await GatewayProber(lambda _: url).run(check, CheckTime.BEFORE, service="hello", release=7)
+    result = await GatewayProber(at(url)).run(check, CheckTime.BEFORE, service="hello", release=7)
     assert result.passed is passed and words in result.detail
 
 
 async def test_a_server_that_is_not_there_fails_the_check() -> None:
     """A refused connection is a failed check."""
-    result = await GatewayProber(lambda _: "http://127.0.0.1:9").run(
-        HttpCheck("/"), CheckTime.AFTER, service="hello", release=1
-    )
+    result = await GatewayProber(at("http://127.0.0.1:9")).run(HttpCheck("/"), CheckTime.AFTER, service="hello", release=1)
     assert not result.passed and "ConnectError" in result.detail
 
 
@@ -63,7 +70,7 @@ async def test_a_command_that_times_out_leaves_no_children(url: str, tmp_path: P
     """What the command started is killed with it."""
     mark = tmp_path / "still-here"
     check = CommandCheck(("sh", "-c", f"(sleep 1; touch {mark}) & sleep 30"), timeout=seconds(0.2))
-    await GatewayProber(lambda _: url).run(check, CheckTime.BEFORE, service="hello", release=1)
+    await GatewayProber(at(url)).run(check, CheckTime.BEFORE, service="hello", release=1)
     await asyncio.sleep(1.3)
     assert not mark.exists()
 
@@ -72,13 +79,23 @@ async def test_attempts_are_tried_until_one_passes(url: str, tmp_path: Path) -> 
     """The first good answer ends the check."""
     seen = tmp_path / "seen"
     check = CommandCheck(("sh", "-c", f"test -e {seen} || {{ touch {seen}; exit 1; }}"), attempts=3)
-    result = await GatewayProber(lambda _: url).run(check, CheckTime.BEFORE, service="hello", release=1)
+    result = await GatewayProber(at(url)).run(check, CheckTime.BEFORE, service="hello", release=1)
     assert result.passed
 
 
 async def test_visits_reach_the_release_and_raise_nothing(url: str) -> None:
     """Also where it fails, or where nobody answers at all."""
-    prober = GatewayProber(lambda _: url)
+    prober = GatewayProber(at(url))
     await prober.visit("/", 3, service="hello", release=7)
     await prober.visit("/bad", 3, service="hello", release=7)
-    await GatewayProber(lambda _: "http://127.0.0.1:1").visit("/", 3, service="hello", release=7)
+    await GatewayProber(at("http://127.0.0.1:1")).visit("/", 3, service="hello", release=7)
+
+
+async def test_where_the_url_does_not_name_the_service_the_host_does(url: str) -> None:
+    """A gateway that answers for many under one address is asked by Host header, by checks of both kinds."""
+    prober = GatewayProber(at(url, "hello.example.org"))
+    for check in (
+        HttpCheck("/host", contains="hello.example.org"),
+        CommandCheck(("sh", "-c", "test $BLEEN_HOST = hello.example.org")),
+    ):
+        assert (await prober.run(check, CheckTime.BEFORE, service="hello", release=7)).passed

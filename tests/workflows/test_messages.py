@@ -178,4 +178,4 @@ async def test_every_error_of_the_domain_keeps_its_class_and_its_words(kind: typ
 def test_only_what_may_help_is_tried_again() -> None:
     """Retryability is the class of the error, and nothing else."""
     retried = {name for name, kind in KINDS.items() if not to_failure_error(an_error(kind)).non_retryable}
-    assert retried == {"Transient", "Unreachable", "NotConverged", "StorageFull"}
+    assert retried == {"Transient", "Unreachable", "NotConverged", "StorageFull", "TooOften"}

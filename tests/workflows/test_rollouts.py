@@ -1,22 +1,28 @@
 """Rollouts on a real engine, against a world in memory."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from msgspec import structs
+from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 
 from bleen.domain.check import HttpCheck
 from bleen.domain.command import Advance, Scale
 from bleen.domain.decision import AskHuman, Decision, Measure, Shift, Wait
-from bleen.domain.errors import StartFailed, Unreachable
+from bleen.domain.errors import Conflict, StartFailed, Unreachable
 from bleen.domain.ledger import Checked, Commanded, Decided, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
 from bleen.domain.listing import Listing
 from bleen.domain.rollout import Aborted, Failed, Promoted, RolledBack, Superseded
 from bleen.domain.service import Checks
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.memory.fleets import Behaviour
-from bleen.workflows.messages import Refused, Resized, Started, Unchanged
-from bleen.workflows.starting import rollout_id
+from bleen.workflows.activities import Activities
+from bleen.workflows.messages import Refused, Resized, RolloutRequest, Started, Unchanged
+from bleen.workflows.starting import Starting, rollout_id
 from tests.fixtures.engine import RunningEngine
 from tests.workflows.stage import ENVIRONMENT, Stage, eventually, quick
 
@@ -34,8 +40,10 @@ async def test_a_deployment_is_decided_recorded_and_carried_out(stage: Stage) ->
     assert stage.serving == 2
     assert [f.release for f in await stage.fleets.observe(stage.service)] == [2]
     assert names(await stage.decisions(second)) == ["Launch", "Shift", "Shift", "Promote", "Shift", "Retire", "Done"]
-    kinds = [type(e.event) for e in await stage.entries() if e.rollout == second]
+    events = [e.event for e in await stage.entries() if e.rollout == second]
+    kinds = [type(event) for event in events]
     assert kinds[0] is RolloutStarted and kinds[-1] is Finished and Settled in kinds
+    assert isinstance(events[0], RolloutStarted) and events[0].trace == trace_of(events[0].rollout)
 
 
 async def test_a_decision_is_in_the_ledger_before_it_is_carried_out(stage: Stage) -> None:
@@ -312,6 +320,31 @@ async def test_of_those_who_wait_the_last_wins(stage: Stage) -> None:
     last = await started(stage, "5")
     await stage.idle()
     assert stage.serving == last.release.number
+
+
+async def test_a_deployment_that_was_held_up_does_not_undo_a_newer_one(stage: Stage, client: Client) -> None:
+    """By a long build, or by the death of who built: refused beside the newer one, and after it. Asked for anew, it goes."""
+    await stage.deployed("1")
+    late = await ActivityEnvironment().run(Activities(stage.world).prepare_release, stage.request("2"))
+    request = RolloutRequest(ENVIRONMENT, stage.service, (f"{stage.service}.localhost",), late.number, quick(), 2, "ada")
+    held_up = structs.replace(request, token="held up", asked=datetime.now(UTC) - timedelta(minutes=1))
+    begin = Starting(client, stage.world, stage.queue).begin
+
+    newer = await started(stage, "3", auto_promote=False)
+    await stage.deciding(AskHuman)
+    with pytest.raises(Conflict, match="r2 is not rolled out") as refusal:
+        await ActivityEnvironment().run(begin, held_up)
+    assert refusal.value.why == "r3 was asked for after it"
+    await stage.control.command(ENVIRONMENT, stage.service, Advance("ada"))
+    assert isinstance(await stage.settled(newer.rollout), Promoted)
+    await stage.idle()
+    with pytest.raises(Conflict, match="r2 is not rolled out"):
+        await ActivityEnvironment().run(begin, held_up)
+    assert stage.serving == 3
+
+    again = await ActivityEnvironment().run(begin, structs.replace(held_up, token="again", asked=datetime.now(UTC)))
+    assert again is not None and isinstance(await stage.settled(again.rollout), Promoted)
+    assert stage.serving == 2
 
 
 async def test_a_promoted_release_is_superseded_without_waiting_for_its_warm_fleet(stage: Stage) -> None:

@@ -5,10 +5,9 @@ import logging
 import sys
 
 from bleen.app.home import make_home
-from bleen.app.parts import parts_of
+from bleen.app.parts import parts_of, places_of
 from bleen.domain.errors import BleenError, Conflict, Permanent
 from bleen.providers.envoy.backends import EnvoyBackends
-from bleen.providers.envoy.place import places
 from bleen.providers.local.agent import Agent
 from bleen.providers.local.api import serve
 from bleen.providers.local.images.provider import LocalImages
@@ -30,7 +29,7 @@ def make_agent(settings: Settings) -> Agent:
         level=probe_isolation(),
         several_regions=len(settings.regions) > 1,
     )
-    backends = {place.region: EnvoyBackends([place]) for place in places(settings, settings.ports.gateway)}
+    backends = {place.region: EnvoyBackends([place]) for place in places_of(settings)}
     return Agent(machine, backends, PartRunner(parts_of(settings), home, machine.shelf))
 
 

@@ -1,17 +1,32 @@
 """Azure, composed: the only module of this package that names its provider. Its SDK is imported only here, and late."""
 
 import asyncio
-from collections.abc import Sequence
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from bleen.app.provided import Provided
 from bleen.domain.codec import decode
-from bleen.domain.errors import InvalidInput, NotFound
+from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
+from bleen.domain.listing import service_key
 from bleen.interfaces.platform import AzureReport, Finding
+from bleen.providers.local.images.keys import Keys
+from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.prober import Door
+from bleen.settings import Settings
 
 if TYPE_CHECKING:
+    from bleen.ports import Gateway
+    from bleen.providers.azure.connection import Azure
+    from bleen.providers.azure.lease import Holder, Lease
     from bleen.providers.azure.site import Site
     from bleen.providers.azure.smoke import Checked
 
@@ -30,6 +45,133 @@ def read_site(path: Path) -> "Site":
 
 
 _WRITE = "terraform output -json sites | jq .REGION > site.json writes it"
+_HTTPS = 443
+"""Where Application Gateway answers for users."""
+
+
+@asynccontextmanager
+async def provided_by_azure(settings: Settings, images: LocalImages) -> AsyncIterator[Provided]:
+    """Yield the ports of the site that ``settings`` name; InvalidInput where the site is of another place than they say."""
+    site = site_of(settings)
+    _check_installed()
+    from bleen.providers.azure.connection import connected
+
+    async with connected(site) as azure, _alone(settings, azure) as lease:
+        found, close = _ports(settings, azure, images, lease)
+        try:
+            yield found
+        finally:
+            await close()
+
+
+@asynccontextmanager
+async def _alone(settings: Settings, azure: "Azure") -> "AsyncIterator[Lease]":
+    """Be the only controller of a site; AlreadyRunning, at once or as soon as another one has it."""
+    from bleen.providers.azure.lease import Lease
+
+    id, descriptor = _own_id(settings.path / "azure")
+    lease = Lease(azure.container, id, _holder(settings))
+    try:
+        await lease.take()
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(lease.keep())
+            yield lease
+            keeping.cancel()
+    except* BleenError as lost:
+        raise lost.exceptions[0] from None
+    finally:
+        await lease.give()
+        os.close(descriptor)
+
+
+def _holder(settings: Settings) -> "Holder":
+    from bleen.providers.azure.lease import Holder
+
+    return Holder(socket.gethostname(), os.getpid(), settings.home, datetime.now(UTC).replace(microsecond=0))
+
+
+def _own_id(folder: Path) -> tuple[str, int]:
+    """Return the id of this home's lease, and what holds the home: one that is started anew has the same, two at once not."""
+    from bleen.providers.local.store import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / "controller.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise AlreadyRunning(f"a controller of {folder.parent} runs already", next="bleen status; bleen down ends it") from None
+    path = folder / "lease"
+    if not path.exists():
+        write_atomically(path, str(uuid.uuid4()).encode())
+    return path.read_text().strip(), descriptor
+
+
+def site_of(settings: Settings) -> "Site":
+    """Return the site that ``settings`` name, which has to be where they say that this platform is."""
+    site = read_site(Path(settings.azure_site))
+    if (site.environment, (site.region,)) != (settings.environment, settings.regions):
+        raise InvalidInput(
+            f"this site is {site.environment} in {site.region}",
+            why=f"this platform is {settings.environment} in {', '.join(settings.regions)}",
+            next=f"set BLEEN_ENVIRONMENT={site.environment} and BLEEN_REGIONS={site.region}, or name another site",
+            where=settings.azure_site,
+        )
+    return site
+
+
+def _ports(
+    settings: Settings, azure: "Azure", images: LocalImages, lease: "Lease"
+) -> tuple[Provided, Callable[[], Awaitable[None]]]:
+    from bleen.providers.azure.fleet import Timing
+    from bleen.providers.azure.fleets import AzureFleets
+    from bleen.providers.azure.gallery import Gallery
+    from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Tier
+    from bleen.providers.azure.metrics import AzureMetrics
+    from bleen.providers.azure.sets import ScaleSets
+
+    tier = Tier(azure.blobs, ScaleSets(azure).members, lease=lease.id)
+    timing = Timing(first=settings.azure_look.total_seconds())
+    fleets = AzureFleets(azure, Gallery(azure, Keys(settings.path / "keys")), AzureBackends(tier), timing, lease.check)
+    gateway = AzureGateway(tier)
+    found = Provided(
+        fleets=fleets,
+        gateway=gateway,
+        images=images,
+        golden=AzureMetrics(tier),
+        signals=AzureMetrics(tier),
+        door_of=Doors(azure.site, gateway).door_of,
+        own_port=lambda environment, service: None,
+        gateway_port=_HTTPS,
+    )
+    return found, fleets.close
+
+
+class Doors:
+    """Where checks ask: the Envoys' own address, with the name of the service."""
+
+    def __init__(self, site: "Site", gateway: "Gateway") -> None:
+        self._site = site
+        self._gateway = gateway
+
+    async def door_of(self, service: str) -> Door:
+        """Return it; Unreachable where the gateways know no name of the service yet."""
+        if not self._site.gateway:
+            advice = "terraform output sites tells it as gateway"
+            raise Unreachable("the site does not say where its gateways answer", next=advice)
+        key = service_key(self._site.environment, service)
+        hosts = sorted(host for host, owner in (await self._gateway.hosts()).items() if owner == key)
+        if not hosts:
+            raise Unreachable(f"the gateways know no name of {service} yet", next=f"bleen status {service}")
+        own = [host for host in hosts if f"preview.{host}" in hosts]
+        return Door(self._site.gateway, own[0])
+
+
+def _check_installed() -> None:
+    try:
+        import bleen.providers.azure.connection  # noqa: F401
+    except ImportError as error:
+        raise NotFound("the Azure SDK is not installed", why=str(error), next="pip install 'bleen[azure]'") from error
 
 
 def look(path: Path) -> AzureReport:

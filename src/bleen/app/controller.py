@@ -4,26 +4,29 @@ import asyncio
 import logging
 import shutil
 import sys
+from functools import cached_property
 
 from temporalio.client import Client
 
 from bleen import __version__
 from bleen.app.home import read_address, read_token
-from bleen.app.parts import database_of, engine_of
-from bleen.domain.errors import BleenError, Unreachable
+from bleen.app.parts import database_of, embedded_of, engine_of
+from bleen.app.provided import Provided, provided
+from bleen.domain.errors import BleenError
+from bleen.domain.issuer import Access
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
+from bleen.interfaces.repository.access import read_access
 from bleen.interfaces.views import Part, PlatformView
+from bleen.ports import Issuers
+from bleen.providers.almanac import HolidayAlmanac
 from bleen.providers.custom import CustomMetrics
-from bleen.providers.envoy.gateway import EnvoyGateway
-from bleen.providers.envoy.place import gateway_folder, places
-from bleen.providers.envoy.stats import EnvoyMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
+from bleen.providers.local.heap import keep_giving_back
 from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.builder import LocalBuilder
 from bleen.providers.local.images.provider import LocalImages
-from bleen.providers.local.loads import LocalLoads
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -34,6 +37,7 @@ from bleen.settings import EngineAccess, Settings, read_settings
 from bleen.workflows.connection import connect, keep_history
 from bleen.workflows.control import Control
 from bleen.workflows.notary import Notary
+from bleen.workflows.tracer import Tracer
 from bleen.workflows.worker import run_worker
 from bleen.workflows.world import World
 
@@ -46,41 +50,39 @@ _LEAST_FREE = 8_000_000
 class Controller:
     """Every port of one platform, and what stands on them."""
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    def __init__(self, settings: Settings, client: Client, images: LocalImages, provided: Provided) -> None:
+        """``images`` are those of this machine, where images are built and looked into whoever runs them."""
         self.settings = settings
         self.client = client
-        self.fleets = AgentFleets(settings.runtime_path / "agent.sock")
-        self.images = LocalImages(settings.path)
+        self.provided = provided
+        self.access = read_access(settings.access_file)
+        self.agent = AgentFleets(settings.runtime_path / "agent.sock")
+        self.local_images = images
         self.bases = LocalBases(settings.path)
-        self.builder = LocalBuilder(self.images, self.bases)
+        self.builder = LocalBuilder(images, self.bases)
         self.scanner = ImageScanner(self.builder, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
         self.notices = Hook(settings.notify)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.control = Control(client, self.queue, self._trouble)
-        self.gateway = EnvoyGateway(places(settings, settings.ports.gateway), gateway_folder(settings), settings.ports.services)
-        self.metrics = CustomMetrics(
-            EnvoyMetrics(places(settings, settings.ports.gateway)),
-            self.fleets,
-            settings.prometheus_url,
-            loads=LocalLoads(self.fleets).read,
-        )
+        self.metrics = CustomMetrics(provided.golden, provided.fleets, settings.prometheus_url, loads=provided.loads)
 
     @property
     def queue(self) -> str:
         """The task queue: two environments may share an engine."""
         return f"bleen-{self.settings.environment}"
 
+    @cached_property
     def world(self) -> World:
-        """Return the ports that rollouts need."""
+        """The ports that rollouts need."""
         return World(
-            images=self.images,
+            images=self.provided.images,
             bases=self.bases,
-            fleets=self.fleets,
-            gateway=self.gateway,
+            fleets=self.provided.fleets,
+            gateway=self.provided.gateway,
             ledger=self.ledger,
-            prober=GatewayProber(self._url_of),
+            prober=GatewayProber(self.provided.door_of),
             metrics=self.metrics,
             notices=self.notices,
             scanner=self.scanner,
@@ -96,21 +98,27 @@ class Controller:
             ledger=self.ledger,
             notary=self.notary,
             notices=self.notices,
-            fleets=self.fleets,
-            gateway=self.gateway,
-            images=self.images,
+            almanac=HolidayAlmanac(),
+            freezes=self.world.freezes,
+            fleets=self.provided.fleets,
+            gateway=self.provided.gateway,
+            images=self.provided.images,
             bases=self.bases,
             scanner=self.scanner,
             builder=self.builder,
-            metrics=EnvoyMetrics(places(self.settings, self.settings.ports.gateway)),
-            export=self.images.export,
+            metrics=self.provided.signals,
+            export=self.local_images.export,
             platform=self._platform,
-            own_port=self.gateway.service_port,
+            own_port=self.provided.own_port,
             environment=self.settings.environment,
             regions=self.settings.regions,
-            gateway_port=self.settings.ports.gateway,
+            gateway_port=self.provided.gateway_port,
             four_eyes=frozenset(self.settings.four_eyes),
             hosts=self.settings.hosts,
+            rate=self.settings.rate,
+            strangers_rate=self.settings.strangers_rate,
+            access=self.access,
+            issuers=_issuers(self.access),
             trouble=self._trouble,
         )
 
@@ -118,21 +126,25 @@ class Controller:
         """Work and answer until stopped by a signal."""
         stop = asyncio.Event()
         api = build_api(self.providers(), read_token(self.settings))
-        await self.control.keep_renewing(self.settings.patches)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_worker(self.client, self.world(), stop, self.queue))
-            sealing = tasks.create_task(self.notary.run())
+            tasks.create_task(run_worker(self.client, self.world, stop, self.queue))
+            renewing = self.control.keep_renewing(self.settings.patches)
+            doing = (self.notary.run(), keep_giving_back(), renewing, self._trace())
+            beside = [tasks.create_task(each) for each in doing]
             try:
                 await serve(api, self.settings.ports.api)
             finally:
-                sealing.cancel()
+                for task in beside:
+                    task.cancel()
                 stop.set()
 
-    def _url_of(self, service: str) -> str:
-        port = self.gateway.service_port(self.settings.environment, service)
-        if port is None:
-            raise Unreachable(f"{service} has no port of its own yet", next=f"bleen status {service}")
-        return f"http://127.0.0.1:{port}"
+    async def _trace(self) -> None:
+        """Tell what rollouts did, where somebody collects it."""
+        if self.settings.traces_url:
+            from bleen.providers.otlp import OtlpTraces  # 2 MB, for whoever uses it
+
+            traces = OtlpTraces(self.settings.path / "traces.json", self.settings.environment)
+            await Tracer(self.ledger, traces).run()
 
     def _trouble(self) -> str:
         free = shutil.disk_usage(self.settings.home).free
@@ -146,12 +158,20 @@ class Controller:
             home=settings.home,
             environment=settings.environment,
             regions=settings.regions,
-            gateway_port=settings.ports.gateway,
+            gateway_port=self.provided.gateway_port,
             parts=tuple(
                 Part(name=p.name, state=str(p.state), pid=p.pid, since=p.since, restarts=p.restarts, detail=p.last_exit)
-                for p in await self.fleets.parts()
+                for p in await self.agent.parts()
             ),
         )
+
+
+def _issuers(access: Access) -> Issuers | None:
+    if not access.issuers:
+        return None
+    from bleen.providers.oidc import OidcIssuers  # 3 MB, for whoever uses it
+
+    return OidcIssuers(access)
 
 
 def _ledger(settings: Settings) -> PostgresLedger:
@@ -163,10 +183,14 @@ def _ledger(settings: Settings) -> PostgresLedger:
 
 async def _main(settings: Settings) -> None:
     embedded = not settings.engine_address
+    for part in embedded_of(settings):
+        await part.wait_until_ready()
     client = await connect(EngineAccess(address=engine_of(settings).address) if embedded else settings.engine)
     if embedded:
         await keep_history(client)
-    await Controller(settings, client).run()
+    images = LocalImages(settings.path)
+    async with provided(settings, images) as found:
+        await Controller(settings, client, images, found).run()
 
 
 def main() -> int:

@@ -118,6 +118,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "BLEEN_ENGINE_PORT": str(ports.engine),
         "BLEEN_ENGINE_HTTP_PORT": str(ports.engine_http),
         "BLEEN_SERVICE_PORTS": str(ports.services),
+        "BLEEN_PROVIDER": settings.provider,
+        "BLEEN_AZURE_SITE": settings.azure_site,
+        "BLEEN_AZURE_LOOK": str(settings.azure_look),
     }
 
 

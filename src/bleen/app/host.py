@@ -19,7 +19,7 @@ from bleen.providers.local.process import ProcessId, command_line, identify, mar
 from bleen.settings import Settings
 
 _START_SECONDS = 60.0
-_LOOK_SECONDS = 0.03
+_LOOK_SECONDS = 0.1
 _GIVE_UP_AFTER = 3
 """Failed starts of one part after which `bleen up` says why instead of waiting on."""
 _ANSWER_SECONDS = 5.0

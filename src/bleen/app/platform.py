@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bleen.app.home import check_home, make_home, no_platform, part_runs, read_address, read_ports, read_token, starting
-from bleen.domain.errors import PortTaken
+from bleen.domain.errors import InvalidInput, PortTaken
 from bleen.interfaces.platform import AzureReport, Finding, Interrupted, Server
 from bleen.settings import Ports, Settings, read_settings
 
@@ -37,7 +37,9 @@ class LocalPlatform:
     def server(self) -> Server:
         """Return where the API answers and the token that it wants; Unreachable where none runs."""
         if self.settings.server:
-            return Server(self.settings.server, self.settings.token)
+            from bleen.interfaces.logins import kept_token
+
+            return Server(self.settings.server, self.settings.token or kept_token(self.settings.server))
         server = Server(read_address(self.settings), self.settings.token or read_token(self.settings))
         if not (Path(self.settings.runtime) / "agent.sock").exists():
             raise no_platform(self.settings)
@@ -88,6 +90,8 @@ class LocalPlatform:
     def _start(self) -> None:
         from bleen.app import host
 
+        _check_access(self.settings)
+        _check_traces(self.settings)
         kept = bool(host.survivors(self.settings))
         _check_ports(self.settings)
         start = None
@@ -148,11 +152,29 @@ def _left_starting(error: BaseException) -> BaseException:
     return error
 
 
+def _check_access(settings: Settings) -> None:
+    """Refuse an access file that is wrong before anything is started: InvalidFiles."""
+    if settings.access_file:
+        from bleen.interfaces.repository.access import read_access
+
+        read_access(settings.access_file)
+
+
+def _check_traces(settings: Settings) -> None:
+    """Refuse to collect traces without what sends them, before anything is started: InvalidInput."""
+    from importlib.util import find_spec
+
+    if settings.traces_url and find_spec("opentelemetry") is None:
+        what = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed"
+        raise InvalidInput(what, next="pip install 'bleen[trace]', or leave the variable out", where="environment")
+
+
 def _check_ports(settings: Settings) -> None:
     """Raise PortTaken before anything is started, where another program has a port that was asked for."""
     from bleen.providers.local.addresses import check_free
 
-    wanted = [(f"127.0.0.{n}", settings.ports.gateway) for n in range(1, len(settings.regions) + 1)]
+    here = settings.regions if settings.provider == "local" else ()
+    wanted = [(f"127.0.0.{n}", settings.ports.gateway) for n in range(1, len(here) + 1)]
     named = [("BLEEN_GATEWAY_PORT", "gateway", *where) for where in wanted]
     for name, part, address, port in [*named, ("BLEEN_API_PORT", "controller", "127.0.0.1", settings.ports.api)]:
         if port == 0 or part_runs(settings.path, part):

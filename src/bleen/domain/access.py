@@ -58,6 +58,8 @@ class Token(Value, frozen=True):
     made: datetime
     expires: datetime
     by: str
+    subject: str = ""
+    """Whom an issuer knows it is, where somebody signed in: the issuer and its word for them. Empty: an admin made it."""
 
 
 class Session(Value, frozen=True):

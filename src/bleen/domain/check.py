@@ -26,7 +26,8 @@ class HttpCheck(Tagged, frozen=True, tag="http"):
 class CommandCheck(Tagged, frozen=True, tag="command"):
     """Run a command beside the controller; exit code 0 passes.
 
-    It finds the address of the release in ``BLEEN_URL`` and the header to send in ``BLEEN_RELEASE``.
+    It finds the address of the release in ``BLEEN_URL`` and the header to send in ``BLEEN_RELEASE``; in Azure, also the
+    Host header to send, in ``BLEEN_HOST``.
     """
 
     run: Annotated[

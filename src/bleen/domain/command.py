@@ -6,6 +6,7 @@ from msgspec import structs
 
 from bleen.domain.codec import Tagged
 from bleen.domain.errors import NothingToDo
+from bleen.domain.freeze import Reason
 from bleen.domain.rollout import Aborted, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.service import Canary
 from bleen.domain.strategy import Analyse, Judge, Learn, StartFleet, Stay
@@ -28,6 +29,13 @@ class Resume(Tagged, frozen=True):
     """Go on after a pause."""
 
     by: str
+
+
+class Exempt(Tagged, frozen=True):
+    """No freeze keeps it any more: an approver says so, and why."""
+
+    by: str
+    reason: Reason
 
 
 class Abort(Tagged, frozen=True):
@@ -63,7 +71,7 @@ class Supersede(Tagged, frozen=True):
     release: int
 
 
-Command = Advance | Pause | Resume | Abort | GoBack | Scale | Rename | Supersede
+Command = Advance | Pause | Resume | Exempt | Abort | GoBack | Scale | Rename | Supersede
 
 
 def accept(rollout: Rollout, command: Command, now: datetime) -> Rollout:
@@ -78,6 +86,8 @@ def accept(rollout: Rollout, command: Command, now: datetime) -> Rollout:
             if rollout.paused_since is None:
                 raise NothingToDo(f"{rollout.id} is not paused", next=f"bleen status {rollout.service}")
             return rollout.resumed(now)
+        case Exempt():
+            return _exempt(rollout, command)
         case Abort(by):
             _unsettled(rollout, "abort")
             return structs.replace(rollout.resumed(now), retreat=Aborted(by))
@@ -89,6 +99,12 @@ def accept(rollout: Rollout, command: Command, now: datetime) -> Rollout:
             return structs.replace(rollout, hosts=hosts)
         case Supersede(_, release):
             return _supersede(rollout, release, now)
+
+
+def _exempt(rollout: Rollout, command: Exempt) -> Rollout:
+    if rollout.held_since is None or rollout.retreat is not None:
+        raise NothingToDo(f"no freeze holds {rollout.id}", next=f"bleen status {rollout.service}")
+    return structs.replace(rollout, exempt=f"{command.by}: {command.reason}")
 
 
 def _scaled(rollout: Rollout, size: int) -> Rollout:

@@ -37,9 +37,16 @@ def advance(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         return rollout
     if rollout.retreat is not None:
         return _settle(rollout, seen, now)
-    while rollout.current is not None and _stepping(rollout, seen, now) is None:
+    while rollout.current is not None and _stepping(rollout, seen, now) is None and _held(rollout, seen, now) is None:
         rollout = _past_step(rollout, now)
-    return rollout
+    return _rested(rollout, seen, now)
+
+
+def _rested(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    """Return it held by a freeze since now, or going on, where that has changed."""
+    if _held(rollout, seen, now) is not None:
+        return rollout if rollout.held_since else structs.replace(rollout, held_since=now)
+    return structs.replace(rollout.resumed(now), admitted=True)
 
 
 def _informed(rollout: Rollout, seen: Observation) -> Rollout:
@@ -56,7 +63,7 @@ def _past_step(rollout: Rollout, now: datetime) -> Rollout:
         verdict = rollout.assessment.verdict if rollout.assessment and rollout.assessment.step == rollout.step else None
         person = "" if isinstance(verdict, Pass) else rollout.full_by or rollout.approved_by
         verdicts += (Judged(rollout.step, verdict, now, person),)
-    return structs.replace(rollout, step=rollout.step + 1, step_since=now, approved_by="", verdicts=verdicts)
+    return structs.replace(rollout, step=rollout.step + 1, step_since=now, held_since=None, approved_by="", verdicts=verdicts)
 
 
 def applied(rollout: Rollout, decision: Decision, now: datetime) -> Rollout:
@@ -65,7 +72,8 @@ def applied(rollout: Rollout, decision: Decision, now: datetime) -> Rollout:
         case Promote():
             return structs.replace(rollout, outcome=Promoted(), settled=now, acted=now)
         case Rollback(outcome):
-            return structs.replace(rollout, retreat=outcome, outcome=None, settled=None, acted=now)
+            gone = rollout.resumed(now) if rollout.held_since else rollout
+            return structs.replace(gone, retreat=outcome, outcome=None, settled=None, acted=now)
         case Launch() | Shift() | Retire():
             return structs.replace(rollout, acted=now)
         case _:
@@ -204,10 +212,27 @@ def _sized(seen: Observation, rollout: Rollout, wanted: Mapping[tuple[Colour, bo
     return None
 
 
+def _held(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
+    """A rollout does not begin while its environment is closed; one under way finishes its step in a freeze, and holds.
+
+    Going back was decided above, and whatever keeps traffic where it is. One that another release waits for is not held:
+    it would hold that one too, though it may be exempt.
+    """
+    closed = seen.closed
+    if closed is None or rollout.exempt or rollout.retreat is not None or rollout.successor is not None:
+        return None
+    if not rollout.admitted:
+        return Wait(f"it begins when {rollout.environment} opens: {closed.why}", closed.until)
+    last = rollout.step + 1 >= len(rollout.steps)
+    if not closed.holds or last or _stepping(rollout, seen, now) is not None:
+        return None
+    return Wait(f"its step is done, and it goes on when {rollout.environment} opens: {closed.why}", closed.until)
+
+
 def _stepping(rollout: Rollout, seen: Observation, now: datetime) -> Decision | None:
     """Return what the current step still needs; None when it is complete."""
     step = rollout.current
     return None if step is None else need(step, rollout, seen, now)
 
 
-ROWS: tuple[Row, ...] = (_blind, _going_back, _troubled, _spared, _paused, _resized, _renamed, _balanced, _stepping)
+ROWS: tuple[Row, ...] = (_blind, _going_back, _troubled, _spared, _paused, _resized, _renamed, _balanced, _held, _stepping)

@@ -4,6 +4,7 @@ BleenError
 ├── Transient            trying again may help; nothing was lost
 │   ├── Unreachable      a part of the platform did not answer
 │   ├── NotConverged     it was written, and not every gateway has it yet
+│   ├── TooOften         somebody asks more often than is welcome
 │   └── StorageFull      no room on the disk
 ├── Permanent            trying again cannot help
 │   ├── InvalidInput     a file, an option or a request is wrong
@@ -16,7 +17,9 @@ BleenError
 │   ├── PortTaken        another program listens where Bleen must
 │   └── LawBroken        a decision would break a law; nothing was done
 └── Conflict             someone else was first
+    ├── Frozen           the environment takes no new rollouts now
     ├── StaleGeneration  a newer split is already in force
+    ├── Moved            what somebody looked at is no longer so
     ├── NothingToDo      there is no rollout that could take the command
     └── AlreadyRunning   a second platform, or a second rollout
 """
@@ -57,6 +60,14 @@ class Unreachable(Transient):
 
 class NotConverged(Transient):
     """A route was written, and not every gateway reports it."""
+
+
+class TooOften(Transient):
+    """Somebody asks more often than is welcome; in ``wait`` seconds they may again."""
+
+    def __init__(self, what: str, *, why: str = "", next: str = "", wait: int = 1) -> None:
+        super().__init__(what, why=why, next=next)
+        self.wait = wait
 
 
 class StorageFull(Transient):
@@ -110,8 +121,16 @@ class LawBroken(Permanent):
         self.law = law
 
 
+class Frozen(Conflict):
+    """The environment takes no new rollouts now: a freeze, a holiday, or no window is open."""
+
+
 class StaleGeneration(Conflict):
     """A newer split is already in force; this one lost."""
+
+
+class Moved(Conflict):
+    """What somebody looked at when they decided is no longer so; nothing was done."""
 
 
 class NothingToDo(Conflict):

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from bleen.domain.access import Session, Token
+from bleen.domain.calendar import Calendar, Holiday
 from bleen.domain.check import CheckResult
 from bleen.domain.codec import Tagged, Value, decode, digest_of, encode, plain
 from bleen.domain.command import Command
@@ -29,6 +30,8 @@ class RolloutStarted(Tagged, frozen=True):
     """A rollout began, with this plan."""
 
     rollout: Rollout
+    trace: str = ""
+    """The id of its trace, 32 hex digits; empty in entries of the first versions."""
 
 
 class Decided(Tagged, frozen=True):
@@ -116,6 +119,35 @@ class GlassBroken(Tagged, frozen=True):
     reason: str
 
 
+class EnvironmentFrozen(Tagged, frozen=True):
+    """No rollout begins in an environment from now on, and those under way hold."""
+
+    reason: str
+    until: datetime | None = None
+    """None: until somebody thaws it."""
+
+
+class EnvironmentThawed(Tagged, frozen=True):
+    """A freeze is over, before its time or because it had none."""
+
+    reason: str
+
+
+class CalendarSet(Tagged, frozen=True):
+    """An environment goes by this calendar from now on."""
+
+    calendar: Calendar
+    holidays: tuple[Holiday, ...]
+
+
+class FreezeOverridden(Tagged, frozen=True):
+    """An approver had something done in a freeze."""
+
+    act: str
+    """What was done: ``deploy``, ``promote``."""
+    reason: str
+
+
 class BaseRenewed(Tagged, frozen=True):
     """A base was built anew, for the fixes that were pending; what stood on the old one is to follow."""
 
@@ -153,6 +185,10 @@ Event = (
     | SessionOpened
     | SessionClosed
     | GlassBroken
+    | EnvironmentFrozen
+    | EnvironmentThawed
+    | CalendarSet
+    | FreezeOverridden
     | Gated
     | BaseRenewed
     | RenewalBegun

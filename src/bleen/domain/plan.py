@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bleen.domain.codec import Value
-from bleen.domain.errors import NothingToDo, Unreachable
+from bleen.domain.errors import Conflict, NothingToDo, Unreachable
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.service import Strategy
 from bleen.domain.strategy import compile_steps
@@ -24,6 +24,21 @@ class Intent(Value, frozen=True):
     size: int
     by: str
     trusted: bool = False
+    asked: datetime | None = None
+    exempt: str = ""
+
+
+def check_turn(service: str, release: int, asked: datetime | None, newer: int, newer_asked: datetime | None) -> None:
+    """Refuse ``release`` where ``newer`` was asked for after it: Conflict.
+
+    A deployment that a long build or a crash has held up must not undo what was deployed meanwhile.
+    """
+    if asked is not None and newer_asked is not None and asked < newer_asked:
+        raise Conflict(
+            f"r{release} is not rolled out",
+            why=f"r{newer} was asked for after it",
+            next=f"bleen deploy {service}, if it is still wanted",
+        )
 
 
 def plan(intent: Intent, releases: Mapping[int, ReleaseRef], seen: Observation, now: datetime) -> Rollout:
@@ -55,6 +70,9 @@ def plan(intent: Intent, releases: Mapping[int, ReleaseRef], seen: Observation, 
         by=intent.by,
         started=now,
         step_since=now,
+        asked=intent.asked,
+        admitted=seen.closed is None or bool(intent.exempt),
+        exempt=intent.exempt,
     )
 
 

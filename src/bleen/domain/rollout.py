@@ -7,6 +7,7 @@ from msgspec import structs
 from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.fleet import Fleet
+from bleen.domain.freeze import Closed
 from bleen.domain.image import Digest
 from bleen.domain.service import Canary, Strategy
 from bleen.domain.strategy import Analyse, OpenCohort, RunChecks, SetMirror, SetWeight, StartFleet, Step, Watch
@@ -112,6 +113,14 @@ class Rollout(Value, frozen=True):
     settled: datetime | None = None
     successor: int | None = None
     """The release that waits for this rollout to end."""
+    asked: datetime | None = None
+    """When its deployment was asked for, by the engine's clock; None where it takes no turn."""
+    admitted: bool = True
+    """False: it was made where no rollout may begin, and has not begun."""
+    exempt: str = ""
+    """Why no freeze keeps it: it goes back, or who overrode it and why; empty where one does."""
+    held_since: datetime | None = None
+    """Since when a freeze holds it: its step is done, and the next one has not begun."""
 
     @property
     def stable_colour(self) -> Colour:
@@ -222,12 +231,22 @@ class Rollout(Value, frozen=True):
             return self.target.number
         return self.stable.number if self.stable else None
 
+    @property
+    def rests(self) -> bool:
+        """Whether it was told to wait, by a person or by a freeze: then no deadline of its step counts."""
+        return self.paused_since is not None or self.held_since is not None
+
     def resumed(self, now: datetime) -> "Rollout":
-        """Return it running again, the time of the pause taken out of its step."""
-        if self.paused_since is None:
+        """Return it running again, the time of a pause or a freeze taken out of its step."""
+        if not self.rests:
             return self
+        rested = min(since for since in (self.paused_since, self.held_since) if since is not None)
         return structs.replace(
-            self, paused_since=None, paused_by="", step_since=self.since + max(now - self.paused_since, timedelta())
+            self,
+            paused_since=None,
+            paused_by="",
+            held_since=None,
+            step_since=self.since + max(now - rested, timedelta()),
         )
 
 
@@ -241,6 +260,8 @@ class Observation(Value, frozen=True):
     """False when the machines could not be asked: then ``fleets`` says nothing."""
     assessment: Assessment | None = None
     """What the traffic has shown up to now; None where nobody counted."""
+    closed: Closed | None = None
+    """Why no rollout may begin in its environment now; None where one may."""
 
     def fleet(self, colour: Colour, region: str, *, baseline: bool = False) -> Fleet | None:
         """Return the fleet in that slot, if one is there."""

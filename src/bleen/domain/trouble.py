@@ -43,7 +43,7 @@ def _condemned(rollout: Rollout) -> str | None:
 def _undecided(rollout: Rollout, now: datetime) -> str | None:
     """The traffic did not tell in time, and nobody is to be asked. Time without metrics does not count."""
     step, assessment = rollout.current, rollout.assessment
-    if not isinstance(step, Analyse) or step.otherwise is not Unsure.ROLLBACK or rollout.paused_since is not None:
+    if not isinstance(step, Analyse) or step.otherwise is not Unsure.ROLLBACK or rollout.rests:
         return None
     if rollout.approved_by or rollout.full_by or not in_time(rollout, now) or now < deadline(rollout, step):
         return None
@@ -55,7 +55,7 @@ def _undecided(rollout: Rollout, now: datetime) -> str | None:
 
 def _abandoned(rollout: Rollout, now: datetime) -> str | None:
     """Nobody answers."""
-    if rollout.paused_since is not None or rollout.approved_by or rollout.full_by:
+    if rollout.rests or rollout.approved_by or rollout.full_by:
         return None
     waited, step = now - rollout.since, rollout.current
     if isinstance(step, Judge) and step.within is not None and waited >= step.within:
@@ -105,9 +105,7 @@ def _crashing_beside(rollout: Rollout, seen: Observation) -> str | None:
 
 
 def _stuck(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
-    if rollout.paused_since is not None or not isinstance(
-        rollout.current, StartFleet | OpenPreview | SetWeight | OpenCohort | SetMirror
-    ):
+    if rollout.rests or not isinstance(rollout.current, StartFleet | OpenPreview | SetWeight | OpenCohort | SetMirror):
         return None
     deadline = rollout.strategy.progress_deadline
     if now - rollout.since < deadline:

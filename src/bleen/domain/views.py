@@ -13,12 +13,16 @@ from msgspec import field
 from bleen.domain.codec import Tagged, Value
 from bleen.domain.ledger import (
     BaseRenewed,
+    CalendarSet,
     Checked,
     Commanded,
     Decided,
     Entry,
+    EnvironmentFrozen,
+    EnvironmentThawed,
     Event,
     Finished,
+    FreezeOverridden,
     GlassBroken,
     HostsChanged,
     Measured,
@@ -190,6 +194,8 @@ def _lines(entry: Entry) -> Iterator[Line]:
         case TokenMade() | TokenRevoked() | SessionOpened() | SessionClosed():
             return
         case BaseRenewed() | RenewalBegun() | RenewalStopped():
+            return
+        case EnvironmentFrozen() | EnvironmentThawed() | CalendarSet() | FreezeOverridden():
             return
         case _:
             assert_never(entry.event)

@@ -17,6 +17,7 @@ from bleen.domain.image import Image
 from bleen.domain.inventory import BillFormat
 from bleen.domain.provenance import Provenance
 from bleen.domain.rollout import Rollout
+from bleen.interfaces.admission import LoginClaim, LoginResult, LoginStarted
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import ProblemDetails, error_of
 from bleen.interfaces.views import (
@@ -24,9 +25,12 @@ from bleen.interfaces.views import (
     AuditPage,
     BuildLine,
     BuildList,
+    CalendarOrder,
     DryRun,
     Explanation,
     ExportOrder,
+    FreezeOrder,
+    FreezeView,
     GoBackOrder,
     HistoryView,
     ImageBuilt,
@@ -49,6 +53,7 @@ from bleen.interfaces.views import (
     ServiceList,
     ServiceView,
     StageEnded,
+    ThawOrder,
     TokenList,
     TokenOrder,
 )
@@ -65,7 +70,8 @@ class Client:
 
     def __init__(self, server: Server, *, transport: httpx.BaseTransport | None = None) -> None:
         self.server = server
-        headers = {"authorization": f"Bearer {server.token}", "accept": "application/json"}
+        bearer = {"authorization": f"Bearer {server.token}"} if server.token else {}
+        headers = bearer | {"accept": "application/json"}
         secure = server.address.startswith("https:")  # certificates take 30 ms to load
         self._http = httpx.Client(
             base_url=server.address, headers=headers, timeout=_QUICK, transport=transport, trust_env=False, verify=secure
@@ -101,9 +107,10 @@ class Client:
         """Return why the last rollout of ``service`` went as it did."""
         return self._get(f"/v1/services/{service}/explanation", Explanation, environment=environment)
 
-    def deploy(self, request: DeployRequest, *, break_glass: str = "") -> DeployResult:
+    def deploy(self, request: DeployRequest, *, break_glass: str = "", override_freeze: str = "") -> DeployResult:
         """Make a release and roll it out; returns when it is on its way, which takes as long as its image."""
-        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING, break_glass=break_glass)
+        reasons = {"break_glass": break_glass, "override_freeze": override_freeze}
+        return self._post("/v1/deployments", request, DeployResult, timeout=_BUILDING, **reasons)
 
     def dry_run(self, request: DeployRequest) -> DryRun:
         """Return what `deploy` would do."""
@@ -125,6 +132,24 @@ class Client:
     def scale(self, environment: str, service: str, order: ScaleOrder) -> ScaleResult:
         """Change the number of instances."""
         return self._post(f"/v1/services/{service}/scale", order, ScaleResult, environment=environment)
+
+    def freeze_of(self, environment: str) -> FreezeView:
+        """Return whether an environment takes rollouts now, and what it goes by."""
+        return self._get(f"/v1/environments/{environment}/freeze", FreezeView)
+
+    def freeze(self, environment: str, order: FreezeOrder) -> FreezeView:
+        """Let no rollout begin there."""
+        return self._post(f"/v1/environments/{environment}/freeze", order, FreezeView)
+
+    def thaw(self, environment: str, order: ThawOrder) -> FreezeView:
+        """End a freeze before its time."""
+        return self._post(f"/v1/environments/{environment}/thaw", order, FreezeView)
+
+    def set_calendar(self, environment: str, order: CalendarOrder) -> FreezeView:
+        """Let an environment go by a calendar."""
+        options = {"content": encode(order), "headers": {"content-type": "application/json", "idempotency-key": str(uuid4())}}
+        view: FreezeView = self._ask("PUT", f"/v1/environments/{environment}/calendar", FreezeView, **options)
+        return view
 
     def rollouts(self) -> ActiveRollouts:
         """Return every rollout under way, in every environment, warm times included."""
@@ -161,6 +186,18 @@ class Client:
     def link(self, by: str) -> Link:
         """Make a link that signs a browser in, once."""
         return self._post("/v1/links", LinkOrder(by), Link)
+
+    def start_login(self) -> LoginStarted:
+        """Begin to sign in with the issuer that the server believes; somebody confirms the code."""
+        return self._ask("POST", "/v1/logins", LoginStarted)
+
+    def claim_login(self, secret: str) -> LoginResult:
+        """Ask whether somebody has; the token is told this once."""
+        return self._post("/v1/logins/claim", LoginClaim(secret), LoginResult)
+
+    def end_token(self) -> None:
+        """Let the token that asks count no longer."""
+        self._ask("DELETE", "/v1/token", None)
 
     def images(self) -> ImageList:
         """Return every image, newest first."""

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from bleen.domain.fleet import Slot
 from bleen.domain.signals import Golden
 from bleen.domain.traffic import Colour
 from bleen.interfaces.views import ServiceView, View
@@ -118,6 +119,34 @@ class Act(View, frozen=True):
     """What will happen."""
 
 
+class FleetSize(View, frozen=True):
+    """How large a fleet was ordered."""
+
+    slot: Slot
+    release: int
+    size: int
+
+
+class Standing(View, frozen=True):
+    """Where a service stands, as far as somebody decides by it."""
+
+    environment: str
+    service: str
+    stable: int | None
+    """The release that serves."""
+    rollout: str
+    """The id of the rollout under way; empty where there is none."""
+    target: int | None
+    step: int
+    """From 0."""
+    asks: bool
+    """It waits for a person to say yes."""
+    paused: bool
+    back: bool
+    """It goes back, or has come to its outcome."""
+    fleets: tuple[FleetSize, ...]
+
+
 class LiveView(View, frozen=True):
     """One service in words, with its rollout."""
 
@@ -129,6 +158,8 @@ class LiveView(View, frozen=True):
     acts: tuple[Act, ...]
     outcomes: tuple[str, ...]
     """Of ``service.history``, in words."""
+    etag: str = ""
+    """What belongs into If-Match of a write that counts only while all of this is so."""
 
 
 class SignalPoint(View, frozen=True):

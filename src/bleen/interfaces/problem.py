@@ -31,6 +31,7 @@ class ProblemDetails(Struct, frozen=True):
 _RANKS: dict[type[BleenError], tuple[int, int]] = {
     errors.Unreachable: (503, 3),
     errors.NotConverged: (504, 3),
+    errors.TooOften: (429, 3),
     errors.StorageFull: (507, 3),
     errors.InvalidInput: (400, 2),
     errors.NotFound: (404, 2),
@@ -41,7 +42,9 @@ _RANKS: dict[type[BleenError], tuple[int, int]] = {
     errors.StartFailed: (500, 3),
     errors.PortTaken: (500, 3),
     errors.LawBroken: (409, 3),
+    errors.Frozen: (409, 3),
     errors.StaleGeneration: (409, 3),
+    errors.Moved: (412, 3),
     errors.NothingToDo: (409, 3),
     errors.AlreadyRunning: (409, 3),
 }

@@ -7,11 +7,13 @@ from msgspec import Meta, Struct
 
 from bleen.domain.access import Role, Where, Who
 from bleen.domain.base import Locked, Stage
+from bleen.domain.calendar import Calendar, Holiday
 from bleen.domain.codec import Tagged, Value, lasting
 from bleen.domain.decision import Decision
 from bleen.domain.duration import Duration
 from bleen.domain.finding import Scan
 from bleen.domain.fleet import Fleet
+from bleen.domain.freeze import Closed, Freeze, Reason
 from bleen.domain.image import Digest, File, Image
 from bleen.domain.keeping import Kept
 from bleen.domain.ledger import Event
@@ -68,6 +70,8 @@ class ServiceList(View, frozen=True):
 
     environment: str
     services: tuple[ServiceView, ...]
+    closed: Closed | None = None
+    """Why the environment takes no new rollouts; None where it does."""
 
 
 class HistoryView(View, frozen=True):
@@ -125,6 +129,8 @@ class StatusReport(View, frozen=True):
     environment: str
     services: tuple[ServiceView, ...]
     parts: tuple["Part", ...]
+    closed: Closed | None = None
+    """Why the environment takes no new rollouts; None where it does."""
 
 
 class Part(View, frozen=True):
@@ -310,6 +316,45 @@ class AuditPage(View, frozen=True):
     entries: tuple[AuditLine, ...]
     next: int
     """The `before` of the next page; 0 on the last one."""
+
+
+class FreezeOrder(Value, frozen=True):
+    """Freeze an environment."""
+
+    by: str
+    reason: Reason
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    """None: until somebody thaws it."""
+
+
+class ThawOrder(Value, frozen=True):
+    """End a freeze before its time."""
+
+    by: str
+    reason: Reason
+
+
+class CalendarOrder(Value, frozen=True):
+    """Let an environment go by a calendar."""
+
+    by: str
+    calendar: Calendar
+
+
+class FreezeView(View, frozen=True):
+    """Whether an environment takes new rollouts now."""
+
+    environment: str
+    at: datetime
+    closed: Closed | None
+    """Why it takes none; None where it does."""
+    opens: datetime | None
+    """When it does again; None where it does now, or nobody knows."""
+    freeze: Freeze | None
+    """Who froze it, if somebody did."""
+    calendar: Calendar
+    holidays: tuple[Holiday, ...]
+    """Those of the calendar's country, as they were known when it was set."""
 
 
 class TokenOrder(Value, frozen=True):

@@ -1,20 +1,26 @@
 """Domain values in words, the same in the API, the command line and the console."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from bleen.domain.access import grants_words
+from bleen.domain.calendar import Calendar, Holiday
 from bleen.domain.check import CheckTime, title
-from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Rename, Resume, Scale, Supersede
+from bleen.domain.command import Abort, Advance, Command, Exempt, GoBack, Pause, Rename, Resume, Scale, Supersede
 from bleen.domain.decision import AskHuman, Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift, Wait
 from bleen.domain.fleet import Fleet, Instance
 from bleen.domain.ledger import (
     BaseRenewed,
+    CalendarSet,
     Checked,
     Commanded,
     Decided,
+    EnvironmentFrozen,
+    EnvironmentThawed,
     Event,
     Finished,
+    FreezeOverridden,
     GlassBroken,
     HostsChanged,
     Measured,
@@ -179,6 +185,8 @@ def command_words(command: Command) -> str:
             return "pause"
         case Resume():
             return "resume"
+        case Exempt(_, reason):
+            return f"go on in spite of the freeze: {reason}"
         case Abort():
             return "abort"
         case GoBack():
@@ -260,6 +268,14 @@ def event_words(event: Event) -> str:
             return f"signed out of the console: session {id}"
         case GlassBroken(act, reason):
             return f"broke the glass to {act}: {reason}"
+        case EnvironmentFrozen(_, until):
+            return f"froze the environment{f' until {until:%Y-%m-%d %H:%M} UTC' if until else ''}"
+        case EnvironmentThawed():
+            return "thawed the environment"
+        case CalendarSet(calendar, holidays):
+            return f"set the calendar: {calendar_words(calendar, holidays)}"
+        case FreezeOverridden(act):
+            return f"overrode the freeze to {act}"
         case HostsChanged(_, after):
             return f"answers to {', '.join(after)}"
         case Gated(image, allowed):
@@ -277,6 +293,16 @@ def event_words(event: Event) -> str:
     assert_never(event)
 
 
+def calendar_words(calendar: Calendar, holidays: Sequence[Holiday]) -> str:
+    """Return ``Europe/Berlin; mon,tue 09:00-16:00; holidays of DE-BE until 2031; frozen 2026-12-18 to 2027-01-06``."""
+    parts = [calendar.zone, *map(str, calendar.windows)]
+    if calendar.holidays is not None:
+        whose = "-".join(filter(None, (calendar.holidays.country, calendar.holidays.subdivision)))
+        parts.append(f"holidays of {whose} until {holidays[-1].day[:4] if holidays else 'nobody knows when'}")
+    parts += [f"frozen {period.first} to {period.last}" for period in calendar.freezes]
+    return "; ".join(parts)
+
+
 def event_why(event: Event) -> str:
     """Return the reason of what happened, where it has one."""
     match event:
@@ -290,6 +316,10 @@ def event_why(event: Event) -> str:
             return fix_words(renewal.fixes) if renewal.fixes else ""
         case RenewalStopped(_, _, why):
             return why
+        case EnvironmentFrozen(reason) | EnvironmentThawed(reason):
+            return reason
+        case FreezeOverridden(_, reason):
+            return reason
     return ""
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from bleen.domain.codec import Value
 from bleen.domain.errors import NotFound
 from bleen.providers.locked import under_lock
-from bleen.providers.transport import httpx
 
 
 class Engine(Value, frozen=True):
@@ -29,6 +28,11 @@ class Engine(Value, frozen=True):
     def address(self) -> str:
         """Where clients connect."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def namespace_url(self) -> str:
+        """What answers as soon as the engine can be used; asking over HTTP needs no client of it."""
+        return f"http://127.0.0.1:{self.http_port}/api/v1/namespaces/default"
 
 
 def find_binary(explicit: str = "", name: str = "temporal") -> str:
@@ -59,14 +63,5 @@ def _arguments(engine: Engine, database: Path) -> tuple[str, ...]:
 
 def environment(engine: Engine) -> Mapping[str, str]:
     """Return what the server's environment must have: no configuration of the user's, no telemetry, bounded memory."""
-    return {"HOME": engine.folder, "TEMPORAL_CONFIG_FILE": str(Path(engine.folder) / "none.toml"), "GOMEMLIMIT": "300MiB"}
-
-
-async def ready(engine: Engine) -> bool:
-    """Return whether the server answers for its namespace. Asks over HTTP, which needs no Temporal client."""
-    async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
-        try:
-            answer = await client.get(f"http://127.0.0.1:{engine.http_port}/api/v1/namespaces/default")
-        except httpx.HTTPError:
-            return False
-    return answer.status_code == 200
+    nothing = str(Path(engine.folder) / "none.toml")
+    return {"HOME": engine.folder, "TEMPORAL_CONFIG_FILE": nothing, "GOMEMLIMIT": "300MiB", "GOGC": "25"}

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from bleen.domain.check import Check, CheckResult, CheckTime, CommandCheck, HttpCheck, title
+from bleen.domain.codec import Value
 from bleen.domain.errors import Unreachable
-from bleen.providers.transport import httpx
+from bleen.providers.transport import authorities, httpx
 
 VISIT = 10.0
 """Seconds after which an answer to a visit is waited for no longer."""
@@ -17,11 +18,23 @@ _WORDS = 300
 """How much of a command's output a result keeps: characters from its end."""
 
 
-class GatewayProber:
-    """Keeps the port `Prober`. ``url_of`` gives the URL under which a gateway answers for a service."""
+class Door(Value, frozen=True):
+    """Where a gateway answers for a service."""
 
-    def __init__(self, url_of: Callable[[str], str]) -> None:
-        self._url_of = url_of
+    url: str
+    host: str = ""
+    """The Host header that names the service there; empty: the URL alone does."""
+
+
+DoorOf = Callable[[str], Awaitable[Door]]
+"""Returns where a gateway answers for a service of this environment; Unreachable where none does yet."""
+
+
+class GatewayProber:
+    """Keeps the port `Prober`."""
+
+    def __init__(self, door_of: DoorOf) -> None:
+        self._door_of = door_of
 
     async def run(self, check: Check, when: CheckTime, *, service: str, release: int) -> CheckResult:
         detail = ""
@@ -34,22 +47,33 @@ class GatewayProber:
         return CheckResult(title(check), when, False, detail, datetime.now(UTC))
 
     async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
-        headers = {"x-bleen-release": "baseline" if baseline else f"r{release}", "user-agent": "bleen"}
         with suppress(Unreachable):
-            async with httpx.AsyncClient(base_url=self._url_of(service), timeout=VISIT, headers=headers) as client:
+            door = await self._door_of(service)
+            headers = _headers(door, "baseline" if baseline else f"r{release}") | {"user-agent": "bleen"}
+            async with _client(door, VISIT, headers) as client:
                 await asyncio.gather(*(client.get(path) for _ in range(count)), return_exceptions=True)
 
     async def _try(self, check: Check, service: str, release: int) -> tuple[bool, str]:
-        url = self._url_of(service)
+        door = await self._door_of(service)
         if isinstance(check, CommandCheck):
-            return await _command(check, url, release)
-        return await _http(check, url, release)
+            return await _command(check, door, release)
+        return await _http(check, door, release)
 
 
-async def _http(check: HttpCheck, url: str, release: int) -> tuple[bool, str]:
-    headers = {"x-bleen-release": f"r{release}"}
+def _headers(door: Door, release: str) -> dict[str, str]:
+    return {"x-bleen-release": release} | ({"host": door.host} if door.host else {})
+
+
+def _client(door: Door, timeout: float, headers: dict[str, str]) -> httpx.AsyncClient:
+    """Return a client of a gateway, past any proxy. Plain HTTP needs no authorities, which take time to load."""
+    verify = authorities() if door.url.startswith("https:") else False
+    return httpx.AsyncClient(base_url=door.url, timeout=timeout, headers=headers, trust_env=False, verify=verify)
+
+
+async def _http(check: HttpCheck, door: Door, release: int) -> tuple[bool, str]:
+    headers = _headers(door, f"r{release}")
     detail = ""
-    async with httpx.AsyncClient(base_url=url, timeout=check.timeout.total_seconds(), headers=headers) as client:
+    async with _client(door, check.timeout.total_seconds(), headers) as client:
         for count in range(1, check.requests + 1):
             try:
                 answer = await client.get(check.path)
@@ -63,8 +87,8 @@ async def _http(check: HttpCheck, url: str, release: int) -> tuple[bool, str]:
     return True, detail if check.requests == 1 else f"{check.requests} requests, the last {detail}"
 
 
-async def _command(check: CommandCheck, url: str, release: int) -> tuple[bool, str]:
-    environ = {**os.environ, "BLEEN_URL": url, "BLEEN_RELEASE": f"r{release}"}
+async def _command(check: CommandCheck, door: Door, release: int) -> tuple[bool, str]:
+    environ = {**os.environ, "BLEEN_URL": door.url, "BLEEN_HOST": door.host, "BLEEN_RELEASE": f"r{release}"}
     try:
         process = await asyncio.create_subprocess_exec(
             *check.run,

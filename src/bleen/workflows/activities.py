@@ -13,9 +13,10 @@ from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
 from bleen.domain.notice import Notice
-from bleen.domain.plan import Intent, plan
+from bleen.domain.plan import Intent, check_turn, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
+from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.workflows.building import Pipeline
 from bleen.workflows.messages import DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
@@ -69,11 +70,14 @@ class Activities:
 
     async def _planned(self, request: RolloutRequest, key: str) -> Rollout:
         world, env, service = self._world, request.environment, request.service
+        last = await self._last_started(env, service)
+        if last is not None:
+            check_turn(service, request.release, request.asked, last.target.number, last.asked)
         seen = await world.observe(env, service)
         refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
         target = await world.ledger.release(service, request.release)
         intent = Intent(
-            id=f"{env}/{service}/{await self._next_number(env, service)}",
+            id=f"{env}/{service}/{int(last.id.rsplit('/', 1)[1]) + 1 if last else 1}",
             environment=env,
             service=service,
             hosts=request.hosts,
@@ -83,16 +87,19 @@ class Activities:
             size=request.size,
             by=request.by,
             trusted=request.trusted,
+            asked=request.asked,
+            exempt=request.exempt,
         )
         rollout = plan(intent, refs, seen, seen.at)
-        entry = await world.ledger.append(Draft(key, env, service, RolloutStarted(rollout), by=request.by, rollout=rollout.id))
+        started = RolloutStarted(rollout, trace_of(rollout))
+        entry = await world.ledger.append(Draft(key, env, service, started, by=request.by, rollout=rollout.id))
         # Where an attempt before this one was cut off after its entry, that plan is the one that counts.
         return entry.event.rollout if isinstance(entry.event, RolloutStarted) else rollout
 
-    async def _next_number(self, environment: str, service: str) -> int:
+    async def _last_started(self, environment: str, service: str) -> Rollout | None:
         query = Query(service=service, environment=environment, kinds=("rollout-started",), newest=True, limit=1)
-        last = await self._world.ledger.read(query)
-        return int(last[0].rollout.rsplit("/", 1)[1]) + 1 if last else 1
+        events = [entry.event for entry in await self._world.ledger.read(query)]
+        return next((event.rollout for event in events if isinstance(event, RolloutStarted)), None)
 
     @activity.defn
     async def observe(self, subject: Subject) -> Observation:

@@ -83,7 +83,8 @@ class RollbackWorkflow:
         try:
             wanted = await workflow.execute_activity_method(Starting.choose_release, request, **_PATIENT)
             release = await workflow.execute_activity_method(Activities.find_release, wanted, **_PATIENT)
-            begun = await _begin(structs.replace(wanted, token=workflow.info().workflow_id), release)
+            here = workflow.info()
+            begun = await _begin(structs.replace(wanted, token=here.workflow_id, asked=here.start_time), release)
             return begun or Unchanged(release)
         except ActivityError as failure:
             return refused(failure)
@@ -128,4 +129,6 @@ def _rollout_of(request: DeployRequest, release: Release) -> RolloutRequest:
         size=spec.instances,
         by=request.by,
         token=workflow.info().workflow_id,
+        asked=workflow.info().start_time,
+        exempt=request.exempt,
     )

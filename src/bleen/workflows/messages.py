@@ -38,6 +38,8 @@ class DeployRequest(Value, frozen=True):
     """The base that ``spec.image`` names; None where that is the machine itself."""
     policy: Policy = field(default_factory=Policy)
     """What of the findings in the image blocks its release."""
+    exempt: str = ""
+    """Who had it begin in a freeze, and why. The controller writes it, whatever a client says."""
 
     @property
     def wanted(self) -> "BuildRequest":
@@ -149,6 +151,8 @@ class RollbackRequest(Value, frozen=True):
     service: str
     by: str
     to: int | None = None
+    retry: bool = False
+    """Whether it is another try of a release that did not make it: a freeze keeps that, and nothing that goes back."""
 
 
 class AdjustRequest(Value, frozen=True):
@@ -184,6 +188,10 @@ class RolloutRequest(Value, frozen=True):
     """Going back to a release that was promoted lately: no checks, no approval."""
     token: str = ""
     """Names this request: asking twice with one token is asking once."""
+    asked: datetime | None = None
+    """When its deployment was asked for, by the engine's clock; None where it takes no turn."""
+    exempt: str = ""
+    """Why no freeze keeps it; empty where one does."""
 
 
 class RolloutInput(Value, frozen=True):

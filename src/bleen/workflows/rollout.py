@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from bleen.domain.laws import check
     from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Finished, Measured, Settled
     from bleen.domain.notice import notice
-    from bleen.domain.plan import serving_now
+    from bleen.domain.plan import check_turn, serving_now
     from bleen.domain.refusal import refuse
     from bleen.domain.rollout import Observation, Promoted, Rollout
     from bleen.workflows.activities import Activities
@@ -149,7 +149,8 @@ class RolloutWorkflow:
     async def join(self, request: RolloutRequest) -> Joined:
         """Return the rollout that carries ``request`` out; none where it waits for this one to end.
 
-        NothingToDo where its release serves already. The last one that waits wins.
+        NothingToDo where its release serves already; Conflict where this or the one that waits was asked for after it.
+        The last one that waits wins.
         """
         if request.token == self._request.token or self._carries(request):
             await workflow.wait_condition(lambda: self._rollout is not None or self._refusal is not None)
@@ -158,10 +159,18 @@ class RolloutWorkflow:
             return Joined(self._plan.id)
         if self._serves(request):
             return self._kept(request)
+        self._check_turn(request)
         self._waiting = request
         if self._rollout is not None and not self._closed:
             self._take(Supersede(request.by, request.release))
         return Joined()
+
+    def _check_turn(self, request: RolloutRequest) -> None:
+        newer = self._waiting or self._request
+        try:
+            check_turn(request.service, request.release, request.asked, newer.release, newer.asked)
+        except BleenError as error:
+            raise to_failure_error(error) from None
 
     def _means(self, request: RolloutRequest) -> bool:
         """Return whether this rollout goes to the release of ``request``, and no other one waits behind it."""

@@ -162,6 +162,7 @@ class Starting:
             size=size_for(earlier, last, seen),
             by=request.by,
             trusted=trusted(earlier, stands.previous, last.strategy.rollback_window),
+            exempt="" if request.retry else "it goes back",
         )
 
     async def _past(self, request: RollbackRequest | AdjustRequest, kinds: tuple[str, ...]) -> Sequence[Entry]:

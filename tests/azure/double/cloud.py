@@ -1,6 +1,7 @@
 """The server: who asked what, which fault strikes, who answers."""
 
 import re
+import ssl
 import time
 import uuid
 from collections import Counter
@@ -20,6 +21,7 @@ from tests.azure.double.storage import Storage
 Answer = Callable[[web.Request, str], Awaitable[web.Response]]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 GROUP = "rg-bleen-dev-weu"
+TOKEN = "a token of nobody"
 _SEGMENT = r"/subscriptions/[^/]+(?:/resourceGroups/[^/]+)?/providers/"
 
 
@@ -37,6 +39,8 @@ class Cloud:
         self.calls: Counter[str] = Counter()
         """Requests to Resource Manager, polls included: by method and kind of resource."""
         self.url = ""
+        self.secure_url = ""
+        """The same over TLS, where nobody is answered without a token that ``/identity`` gave."""
         self._seen: dict[str, list[tuple[float, web.Response]]] = {}
         self._answers: list[tuple[str, str, Answer]] = [
             ("Microsoft.Compute/virtualMachineScaleSets", "sets", self.compute.answer),
@@ -46,15 +50,17 @@ class Cloud:
             ("Microsoft.Network/loadBalancers", "pools", self.network.answer),
         ]
 
-    async def start(self) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
         app = web.Application(client_max_size=64_000_000)
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
-        self.url = self._runner.addresses[0][1] and f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        self.compute.url = self.url
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        if tls is not None:
+            await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+            self.secure_url = f"https://127.0.0.1:{self._runner.addresses[1][1]}"
 
     async def close(self) -> None:
         await self.operations.close()
@@ -67,8 +73,12 @@ class Cloud:
 
     async def _serve(self, request: web.Request) -> web.Response:
         path = request.path
+        if path == "/identity":
+            return _token(request)
         struck = self.faults.strike(request.method, path)
         try:
+            if request.secure and request.headers.get("Authorization") != f"Bearer {TOKEN}":
+                raise Refused(401, "InvalidAuthenticationToken", "nobody knows who you are")
             if isinstance(struck, Refused):
                 self._count(request, path)
                 raise struck
@@ -108,6 +118,15 @@ class Cloud:
         while len(seen) > 1 and seen[1][0] <= now - self.faults.lag:
             del seen[0]
         return web.Response(body=seen[0][1].body, content_type="application/json")
+
+
+def _token(request: web.Request) -> web.Response:
+    """Answer as the endpoint of managed identities does (IDENTITY_ENDPOINT, IDENTITY_HEADER)."""
+    if request.headers.get("X-IDENTITY-HEADER") != "secret" or "resource" not in request.query:
+        return web.json_response({"statusCode": 400, "message": "no header, or no resource"}, status=400)
+    expires = str(int(time.time()) + 86_400)
+    body = {"access_token": TOKEN, "expires_on": expires, "resource": request.query["resource"], "token_type": "Bearer"}
+    return web.json_response(body)
 
 
 def _refusal(error: Refused, *, storage: bool) -> web.Response:

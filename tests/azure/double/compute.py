@@ -71,7 +71,6 @@ class Compute:
 
     def __init__(self, faults: Faults, operations: Operations, machines: Machines, network: Network) -> None:
         self.sets: dict[str, ScaleSet] = {}
-        self.url = ""
         self._faults = faults
         self._operations = operations
         self._machines = machines
@@ -101,9 +100,9 @@ class Compute:
             return web.json_response(self._seen(scale_set, user_data=request.query.get("$expand") == "userData"))
         body = await request.json()
         if (request.method, verb) == ("PATCH", ""):
-            return self._patch(scale_set, body, request.headers.get("If-Match"))
+            return self._patch(scale_set, body, request)
         if (request.method, verb) == ("POST", "delete"):
-            return self._delete(scale_set, body["instanceIds"])
+            return self._delete(scale_set, body["instanceIds"], request)
         raise Refused(405, "MethodNotAllowed")
 
     async def list_machines(self, request: web.Request, rest: str) -> web.Response:
@@ -145,8 +144,8 @@ class Compute:
             },
         }
 
-    def _patch(self, scale_set: ScaleSet, body: dict[str, Any], match: str | None) -> web.Response:
-        if match not in (None, "*", scale_set.etag):
+    def _patch(self, scale_set: ScaleSet, body: dict[str, Any], request: web.Request) -> web.Response:
+        if request.headers.get("If-Match") not in (None, "*", scale_set.etag):
             raise Refused(412, "PreconditionFailed", "The etag does not match")
         capacity = body.get("sku", {}).get("capacity", scale_set.capacity)
         others = sum(each.capacity for each in self.sets.values() if each is not scale_set)
@@ -161,20 +160,22 @@ class Compute:
         scale_set.image = profile.get("storageProfile", {}).get("imageReference", {}).get("id", scale_set.image)
         scale_set.capacity = capacity
         scale_set.touch()
-        headers = self._begin("update", scale_set, lambda: self._resize(scale_set))
+        headers = self._begin("update", scale_set, lambda: self._resize(scale_set), request)
         return web.json_response(self._seen(scale_set), headers=headers)
 
-    def _delete(self, scale_set: ScaleSet, names: list[str]) -> web.Response:
+    def _delete(self, scale_set: ScaleSet, names: list[str], request: web.Request) -> web.Response:
         there = [scale_set.machines[name] for name in names if name in scale_set.machines]
         there = [vm for vm in there if not vm.deleting]
         scale_set.capacity -= len(there)
         scale_set.touch()
         for vm in there:
             vm.deleting = True
-        headers = self._begin("delete", scale_set, lambda: self._end(scale_set, there))
+        headers = self._begin("delete", scale_set, lambda: self._end(scale_set, there), request)
         return web.Response(status=202, headers={**headers, "Location": headers["Azure-AsyncOperation"]})
 
-    def _begin(self, kind: str, scale_set: ScaleSet, work: Callable[[], Awaitable[None]]) -> dict[str, str]:
+    def _begin(
+        self, kind: str, scale_set: ScaleSet, work: Callable[[], Awaitable[None]], request: web.Request
+    ) -> dict[str, str]:
         async def run() -> None:
             try:
                 await asyncio.sleep(self._faults.slow)
@@ -185,7 +186,7 @@ class Compute:
         scale_set.under_way += 1
         path = self._operations.begin(f"{kind} {scale_set.name}", run())
         retry = f"{self._operations.retry_after:g}"
-        return {"Azure-AsyncOperation": f"{self.url}{path}?api-version=2026-04-01", "Retry-After": retry}
+        return {"Azure-AsyncOperation": f"{request.scheme}://{request.host}{path}?api-version=2026-04-01", "Retry-After": retry}
 
     async def _resize(self, scale_set: ScaleSet) -> None:
         """Make as many machines as the zones have room for, in strict balance, or end the newest that are too many."""

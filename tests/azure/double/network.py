@@ -38,7 +38,7 @@ class Network:
                     there[address["name"]] = address["properties"].get("adminState", "None")
             self._etags[balancer, pool] = f'W/"{uuid.uuid4()}"'
             path = self._operations.begin("pool", _nothing())
-            url = f"http://{request.host}{path}"
+            url = f"{request.scheme}://{request.host}{path}"
             return web.json_response(self._seen(balancer, pool), headers={"Azure-AsyncOperation": url, "Retry-After": "0"})
         return web.json_response(self._seen(balancer, pool))
 

@@ -1,5 +1,6 @@
-"""Blobs, with etags and leases of nobody: a storage account as far as Bleen speaks to it."""
+"""Blobs, with etags and leases: a storage account as far as Bleen speaks to it."""
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ class Storage:
         self.away: set[str] = set()
         """``all``, or words of the user agent of those who are cut off."""
         self.calls = 0
+        self.leases: dict[str, tuple[str, float]] = {}
+        """By blob: the id of the last lease on it, and until when it is in force."""
 
     async def answer(self, request: web.Request, path: str) -> web.Response:
         self.calls += 1
@@ -42,6 +45,8 @@ class Storage:
             raise Refused(503, "ServerBusy")
         if request.query.get("comp") == "list":
             return self._list(path, request)
+        if request.query.get("comp") == "lease":
+            return self._lease(path, request)
         answer = {"GET": self._get, "HEAD": self._get, "PUT": self._put, "DELETE": self._delete}[request.method]
         return await answer(request, path)
 
@@ -55,8 +60,43 @@ class Storage:
                 raise Refused(304, "ConditionNotMet")
             raise Refused(409 if unwanted == "*" else 412, "BlobAlreadyExists")
 
+    def _lease(self, path: str, request: web.Request) -> web.Response:
+        """Acquire or release, as the table of outcomes in "Lease Blob" has it: the same id may acquire what it has."""
+        if path not in self.blobs:
+            raise Refused(404, "BlobNotFound")
+        holder = self._holder(path)
+        action = request.headers["x-ms-lease-action"]
+        if action == "acquire":
+            id = request.headers["x-ms-proposed-lease-id"]
+            seconds = int(request.headers["x-ms-lease-duration"])
+            if not 15 <= seconds <= 60:
+                raise Refused(400, "InvalidHeaderValue")
+            if holder not in ("", id):
+                raise Refused(409, "LeaseAlreadyPresent")
+            self.leases[path] = id, time.monotonic() + seconds
+            return web.Response(status=201, headers=self.blobs[path].headers() | {"x-ms-lease-id": id})
+        if action != "release":
+            raise Refused(400, "InvalidHeaderValue", "the double knows acquire and release")
+        if request.headers["x-ms-lease-id"] != self.leases.get(path, ("", 0.0))[0]:
+            raise Refused(409, "LeaseIdMismatchWithLeaseOperation")
+        del self.leases[path]
+        return web.Response(headers=self.blobs[path].headers())
+
+    def _holder(self, path: str) -> str:
+        id, until = self.leases.get(path, ("", 0.0))
+        return id if time.monotonic() < until else ""
+
+    def _check_lease(self, request: web.Request, path: str) -> None:
+        """Refuse a write of somebody who has not the lease that is on the blob."""
+        holder, shown = self._holder(path), request.headers.get("x-ms-lease-id", "")
+        if holder and not shown:
+            raise Refused(412, "LeaseIdMissing")
+        if shown and shown != holder:
+            raise Refused(412, "LeaseIdMismatchWithBlobOperation" if holder else "LeaseLost")
+
     async def _put(self, request: web.Request, path: str) -> web.Response:
         body = await request.read()
+        self._check_lease(request, path)
         self._check(request, path)
         prefix = "x-ms-meta-"
         if request.query.get("comp") == "appendblock":
@@ -86,6 +126,7 @@ class Storage:
         return web.Response(status=206, body=blob.data[start : end + 1], headers=headers)
 
     async def _delete(self, request: web.Request, path: str) -> web.Response:
+        self._check_lease(request, path)
         self._check(request, path)
         if self.blobs.pop(path, None) is None:
             raise Refused(404, "BlobNotFound")

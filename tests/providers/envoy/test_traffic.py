@@ -9,7 +9,7 @@ import pytest
 
 from bleen.domain.traffic import Colour, Split
 from tests.contracts.gateway import BLUE, GREEN, a_route, seen_by_all
-from tests.fixtures.envoy import until
+from tests.fixtures.envoy import EnvoyRun, until
 from tests.providers.envoy.world import World
 
 
@@ -66,6 +66,26 @@ async def test_each_service_has_a_port_of_its_own(both: World) -> None:
     await both.gateway.set_route(a_route(GREEN), 3)
     assert both.gateway.service_port("dev", "hello") == own
     assert both.gateway.service_port("dev", "nobody") is None
+
+
+async def test_a_gateway_that_turns_users_away_still_answers_at_a_services_own_port(both: World, envoy: EnvoyRun) -> None:
+    """Where checks come in: a good release is not refused because too many others have connected."""
+    envoy.kill()
+    await envoy.start(connections=20)
+    own = f"http://127.0.0.1:{both.gateway.service_port('dev', 'hello')}/"
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=20)) as users, httpx.AsyncClient() as check:
+
+        async def answered() -> bool:
+            return (await check.get(own)).status_code == 200
+
+        await until(answered)
+        many = [users.get(f"{both.url}/", headers={"host": "hello.localhost"}) for _ in range(20)]
+        assert {answer.status_code for answer in await asyncio.gather(*many)} == {200}
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await both.ask()
+        assert (await check.get(own)).text == "blue-1"
+        async with httpx.AsyncClient() as another:
+            assert (await another.get(own)).text == "blue-1"
 
 
 async def test_an_unknown_host_is_told_which_there_are(both: World) -> None:

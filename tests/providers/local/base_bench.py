@@ -23,7 +23,8 @@ class Bench:
         self.mirror = mirror
         self.folder = mirror.folder
         self.home = folder / "home"
-        self.bases = LocalBases(self.home, clock=lambda: NOW)
+        self.now = NOW
+        self.bases = LocalBases(self.home, clock=lambda: self.now)
         self.images = LocalImages(self.home)
         self.take_mirror = mirror.close
         write_app(self.folder / "app")

@@ -148,7 +148,7 @@ async def test_a_process_of_no_fleet_is_ended(world: World) -> None:
     (order,) = (world.home / "fleets").rglob("order.json")
     order.unlink()
     await world.agent()
-    assert identify(instance.pid) is None
+    await until(lambda: identify(instance.pid) is None, "it ends")
     first.stopped.set()
 
 

@@ -53,6 +53,21 @@ async def test_a_drain_has_an_end(world: World) -> None:
     assert 0.5 <= time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_a_fleet_is_there_for_what_a_dead_instance_was_asked(world: World, sent: signal.Signals) -> None:
+    """Gateways ask its neighbours again, after a moment: a fleet that is retired just then waits for that."""
+    agent = await world.agent()
+    await agent.launch(world.order(2))
+    dead, neighbour = await ready(agent, 2)
+    os.kill(dead.pid, sent)
+    await until(lambda: dead.pid not in world.processes(), "it is gone")
+    retiring = asyncio.create_task(agent.retire(BLUE, 1))
+    await asyncio.sleep(0.3)
+    assert neighbour.address in world.endpoints() and neighbour.pid in world.processes()
+    await retiring
+    assert world.processes() == {}
+
+
 async def test_scaling_in_and_out_again_ends_with_what_was_ordered_last(world: World) -> None:
     """An instance that is leaving goes, and comes back."""
     agent = await world.agent()

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,17 @@ async def test_parts_start_after_what_they_need_and_stop_before_it(home: Home) -
     await runner.stop()
     assert home.notes()[3:] == ["-controller", "-postgres", "-engine"]
     assert {p.state for p in runner.observe()} == {PartState.STOPPED}
+
+
+async def test_a_patient_part_starts_beside_what_it_needs(home: Home) -> None:
+    """And still ends before it."""
+    patient = replace(home.part("controller", needs=("engine",)), patient=True)
+    runner = await home.run(home.part("engine", slow=2), patient)
+    await until(lambda: seen(runner, "controller").state is PartState.READY, "the patient one is ready")
+    assert seen(runner, "engine").state is PartState.STARTING
+    await all_ready(runner)
+    await runner.stop()
+    assert home.notes()[2:] == ["-controller", "-engine"]
 
 
 async def test_what_decides_stops_first(home: Home) -> None:

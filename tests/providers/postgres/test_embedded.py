@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,12 +70,14 @@ def test_an_idle_server_is_small(postgres_server: RunningServer) -> None:
     assert pss(postgres_server.server) < 40_000_000
 
 
-def unprivileged(*missing: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as the server is run by a root that lacks capabilities; it prints its own."""
+_CAPABILITIES = ("/bin/grep", "-E", "Uid|CapEff", "/proc/self/status")
+
+
+def unprivileged(*missing: str, command: Sequence[str] = _CAPABILITIES) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` as the server is run by a root that lacks capabilities; it prints its own unless told otherwise."""
     program = [sys.executable, "-I", "-S", str(Path(embedded.__file__).with_name("unprivileged.py")), "65534", "65534"]
     bounds = ["--bounding-set", ",".join(f"-{name}" for name in missing)] if missing else []
-    command = ["setpriv", *bounds, *program, "/bin/grep", "-E", "Uid|CapEff", "/proc/self/status"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(["setpriv", *bounds, *program, *command], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
@@ -85,6 +88,15 @@ def test_root_keeps_the_smallest_capability_that_does(missing: tuple[str, ...], 
     assert done.returncode == 0, done.stderr
     assert f"CapEff:\t{left:016x}" in done.stdout
     assert "Uid:\t65534\t65534\t65534\t65534" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_its_programs_may_lie_in_a_folder_that_only_root_may_enter(tmp_path: Path) -> None:
+    """initdb asks access(2) for the server beside it: below ``mktemp -d`` or ``/root`` the answer has to be yes."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copy("/bin/true", closed / "postgres")
+    assert unprivileged(command=["/usr/bin/test", "-x", str(closed / "postgres")]).returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")

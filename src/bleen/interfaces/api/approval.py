@@ -23,7 +23,7 @@ class Act(Value, frozen=True):
     environment: str
     service: str
     emergency: str = ""
-    """Why it goes past the approval by somebody else; empty where it does not."""
+    """Why it goes past the approval by somebody else, or past a freeze; empty where it does not."""
 
 
 async def check_deployment(providers: Providers, act: Act, spec: Service) -> None:

@@ -15,9 +15,10 @@ from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import ReleaseRef
 from bleen.interfaces.api import reading
 from bleen.interfaces.api.approval import Act, check_deployment
+from bleen.interfaces.api.freezes import check_open
 from bleen.interfaces.api.guard import Asker
+from bleen.interfaces.api.options import BreakGlass, OverrideFreeze
 from bleen.interfaces.api.providers import Here, Providers
-from bleen.interfaces.api.services import BreakGlass
 from bleen.interfaces.thinning import thinned
 from bleen.interfaces.views import ActiveRollout, ActiveRollouts, DryRun, Explanation
 from bleen.workflows.building import deaf
@@ -26,13 +27,20 @@ from bleen.workflows.messages import DeployRequest, DeployResult
 
 
 @post("/v1/deployments", status_code=200, opt={"needs": Role.DEPLOYER, "within": "body"})
-async def deploy(providers: Here, asker: Asker, data: JSONBody[DeployRequest], break_glass: BreakGlass = "") -> DeployResult:
+async def deploy(
+    providers: Here,
+    asker: Asker,
+    data: JSONBody[DeployRequest],
+    break_glass: BreakGlass = "",
+    override_freeze: OverrideFreeze = "",
+) -> DeployResult:
     """Build the image where it is not built yet, make a release, and roll it out."""
     asker.check(Role.DEPLOYER, data.environment)
     signed = structs.replace(data, by=asker.signs(data.by))
     act = Act(signed.by, "deploy", data.environment, data.spec.service, break_glass)
     await check_deployment(providers, act, data.spec)
-    return await providers.control.deploy(signed)
+    exempt = await check_open(providers, structs.replace(act, emergency=override_freeze), asker)
+    return await providers.control.deploy(structs.replace(signed, exempt=exempt))
 
 
 @post("/v1/dry-runs", status_code=200, opt={"needs": Role.DEPLOYER, "within": "body"})

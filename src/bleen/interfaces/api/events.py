@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, HeaderParameter
 from litestar.response import Stream
@@ -13,9 +13,9 @@ from bleen.domain.access import ANYWHERE, Identity, Role
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, InvalidInput
 from bleen.domain.ledger import Entry, Query, kind_of
+from bleen.interfaces.api.admitted import while_admitted
 from bleen.interfaces.api.audit import line_of
-from bleen.interfaces.api.guard import Asker
-from bleen.interfaces.api.providers import Here
+from bleen.interfaces.api.guard import Asker, still_admitted
 from bleen.ports import Ledger
 
 EVERY = 0.25
@@ -98,7 +98,7 @@ News = NamedDependency[Newsroom]
 
 @get("/v1/events", media_type="text/event-stream", opt={"needs": Role.VIEWER, "within": "any"})
 async def stream_events(
-    providers: Here,
+    request: Request[Any, Any, Any],
     asker: Asker,
     newsroom: News,
     environment: FromQuery[str] = "",
@@ -114,9 +114,8 @@ async def stream_events(
     if last_event_id and not last_event_id.isdecimal():
         raise InvalidInput(f"{last_event_id!r} is no id of an event", next="send the id of the last event, a number")
     news = newsroom.listen(int(last_event_id) if last_event_id else None)
-    return Stream(
-        _told(news, asker, environment, service), media_type="text/event-stream", headers={"cache-control": "no-store"}
-    )
+    told = while_admitted(_told(news, asker, environment, service), still_admitted(request))
+    return Stream(told, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
 async def _told(news: AsyncIterator[Entry | None], asker: Identity, environment: str, service: str) -> AsyncIterator[bytes]:

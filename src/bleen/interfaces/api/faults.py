@@ -8,7 +8,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 
-from bleen.domain.errors import BleenError, InvalidInput
+from bleen.domain.errors import BleenError, InvalidInput, TooOften
 from bleen.interfaces.problem import MEDIA_TYPE, ProblemDetails, problem_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ def refuse(status: int, what: str, next: str, why: str = "") -> ASGIResponse:
 def refuse_for(error: BleenError) -> ASGIResponse:
     """Return ``error`` for a caller at the door."""
     problem = problem_of(error)
-    return ASGIResponse(body=msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
+    headers = {"retry-after": str(error.wait)} if isinstance(error, TooOften) else {}
+    return ASGIResponse(body=msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def known(_: AnyRequest, error: BleenError) -> Response[bytes]:

@@ -1,19 +1,30 @@
 """Tokens: made, revoked and recognised. They are entries of the ledger, and nothing else is kept of them."""
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from datetime import datetime
 
 from bleen.domain.access import HOME, Identity, Role, Token
-from bleen.domain.codec import digest_of
+from bleen.domain.codec import Value, digest_of
 from bleen.domain.duration import Duration
-from bleen.domain.errors import InvalidInput, NotFound
+from bleen.domain.errors import Forbidden, InvalidInput, NotFound
 from bleen.domain.ledger import Draft, Entry, TokenMade, TokenRevoked
-from bleen.interfaces.api.recent import Recent
 from bleen.ports import Ledger
+from bleen.workflows.recent import Recent
 
 PREFIX = "bleen"
 LONGEST = Duration.parse("366d")
+
+
+class Person(Value, frozen=True):
+    """Somebody who signed in with an issuer."""
+
+    name: str
+    issuer: str
+    subject: str
+    """Whom the issuer knows it is: the issuer and its word for them."""
+    grants: dict[str, Role]
 
 
 class Keyring:
@@ -25,6 +36,9 @@ class Keyring:
         self._clock = clock
         self._tokens: dict[str, Token] = {}
         self._revoked: set[str] = set()
+        self._admitting = asyncio.Lock()
+        self._names: dict[str, str] = {}
+        """The name of everybody who signed in, by the subject that their issuer knows."""
         self._recent = Recent(ledger, ("token-made", "token-revoked"), self._take)
 
     async def identify(self, secret: str) -> Identity:
@@ -50,8 +64,12 @@ class Keyring:
         return self._counting(token)
 
     def digest(self, who: Identity) -> str:
-        """Return the digest of the token that ``who`` was recognised by."""
-        return self._home if who is HOME else self._tokens[who.token].digest
+        """Return the digest of the token that ``who`` was recognised by; Forbidden for a token that is not of ours."""
+        if who is HOME:
+            return self._home
+        if who.token not in self._tokens:
+            raise Forbidden(f"{who.name} is a program", why="an issuer's token signs no browser in", next="bleen console")
+        return self._tokens[who.token].digest
 
     def _counting(self, token: Token) -> Identity:
         if token.id in self._revoked:
@@ -69,9 +87,33 @@ class Keyring:
             raise InvalidInput(
                 f"a token cannot last {lasts}", why="the longest is a year", next="write for example --expires 90d"
             )
+        return await self._enter(name, grants, lasts, by)
+
+    async def admit(self, person: Person, lasts: Duration) -> tuple[Token, str]:
+        """Return a new token of somebody who signed in, and its secret; Forbidden where the name is somebody else's.
+
+        A name stays with whom it was first given to: else whoever may choose it at the issuer approves their own work.
+        """
+        async with self._admitting:  # of two who come with one name at the same moment, one gets it
+            await self._recent.look(now=True)
+            return await self._admit(person, lasts)
+
+    async def _admit(self, person: Person, lasts: Duration) -> tuple[Token, str]:
+        name = self._names.get(person.subject, person.name)
+        holder = next((subject for subject, known in self._names.items() if known == name), person.subject)
+        if holder != person.subject:
+            why = f"it signed in as {holder} before"
+            raise Forbidden(
+                f"the name {name} is somebody else's", why=why, next="ask whoever keeps the issuer for another name"
+            )
+        return await self._enter(name, person.grants, lasts, person.issuer, person.subject)
+
+    async def _enter(
+        self, name: str, grants: dict[str, Role], lasts: Duration, by: str, subject: str = ""
+    ) -> tuple[Token, str]:
         token_id, now = secrets.token_hex(4), self._clock()
         secret = f"{PREFIX}_{token_id}_{secrets.token_urlsafe(32)}"
-        token = Token(token_id, name, digest_of(secret.encode()), grants, now, now + lasts, by)
+        token = Token(token_id, name, digest_of(secret.encode()), grants, now, now + lasts, by, subject)
         await self._ledger.append(Draft(f"token/{token_id}", "", "", TokenMade(token), by=by))
         await self._recent.look(now=True)
         return token, secret
@@ -98,6 +140,8 @@ class Keyring:
         match entry.event:
             case TokenMade(token):
                 self._tokens[token.id] = token
+                if token.subject:
+                    self._names.setdefault(token.subject, token.name)
             case TokenRevoked(id):
                 self._revoked.add(id)
 

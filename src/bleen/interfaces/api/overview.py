@@ -14,8 +14,9 @@ from bleen.domain.traffic import Colour
 from bleen.domain.verdict import Assessment
 from bleen.interfaces.api import reading
 from bleen.interfaces.api.guard import Asker
+from bleen.interfaces.api.options import VIEW, Environment
 from bleen.interfaces.api.providers import Here
-from bleen.interfaces.api.services import VIEW, Environment
+from bleen.interfaces.api.standing import etag_of, standing_of
 from bleen.interfaces.glance import Act, ColourRow, EvidenceView, LiveView, Motion, Overview, ReadingRow, ServiceRow, StepRow
 from bleen.interfaces.views import ServiceView
 from bleen.interfaces.words import (
@@ -54,6 +55,7 @@ async def show_live(providers: Here, asker: Asker, service: FromPath[str], envir
         steps=_steps(rollout) if rollout else (),
         evidence=_evidence(rollout.assessment) if rollout and rollout.assessment else None,
         acts=_acts(view, asker),
+        etag=etag_of(standing_of(view)),
         outcomes=tuple(outcome_words(past.outcome) if past.outcome else "under way" for past in view.history),
     )
 

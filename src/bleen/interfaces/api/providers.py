@@ -8,15 +8,18 @@ from typing import Protocol
 
 from litestar.di import NamedDependency
 
+from bleen.domain.allowance import Allowance
 from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest, Image
+from bleen.domain.issuer import Access
 from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Bases, Builder, Fleets, Gateway, Images, Ledger, Metrics, Notices, Scanner, Tell
+from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Notices, Scanner, Tell
+from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     BuildRequest,
     DeployRequest,
@@ -80,6 +83,9 @@ class Providers:
     ledger: Ledger
     notary: Notary
     notices: Notices
+    almanac: Almanac
+    freezes: Freezes
+    """When each environment takes rollouts. Rollouts look at the same one: a freeze counts from its entry on."""
     fleets: Fleets
     gateway: Gateway
     images: Images
@@ -104,6 +110,14 @@ class Providers:
     """When bases are renewed, and in which order services follow."""
     hosts: tuple[str, ...] = ()
     """Names under which the API is asked, beside those of this machine."""
+    access: Access = field(default_factory=Access)
+    """Whom the controller believes about who somebody is."""
+    issuers: Issuers | None = None
+    """Those of ``access``; None where it has none."""
+    rate: Allowance | None = None
+    """How often one token may ask; None: as often as it likes."""
+    strangers_rate: Allowance | None = None
+    """How often one address may ask without a token that counts."""
     trouble: Callable[[], str] = str
     """Says what is wrong with the machine, such as a full disk; empty where nothing is."""
 

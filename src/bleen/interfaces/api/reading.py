@@ -42,7 +42,8 @@ async def service_list(providers: Providers, environment: str, only: Collection[
         )
         for name in names
     ]
-    return ServiceList(environment=environment, services=tuple(await asyncio.gather(*views)))
+    closed = await providers.freezes.closed(environment)
+    return ServiceList(environment=environment, services=tuple(await asyncio.gather(*views)), closed=closed)
 
 
 async def service_view(providers: Providers, environment: str, service: str) -> ServiceView:
@@ -208,7 +209,8 @@ def _stable(entries: Sequence[Entry]) -> ReleaseRef | None:
 def _urls(providers: Providers, environment: str, service: str, entries: Sequence[Entry]) -> Urls:
     plans = [e.event.rollout for e in sorted(entries, key=lambda e: -e.sequence) if isinstance(e.event, RolloutStarted)]
     host = plans[0].hosts[0] if plans and plans[0].hosts else f"{service}.localhost"
-    gate = "" if providers.gateway_port == 80 else f":{providers.gateway_port}"
+    scheme = "https" if providers.gateway_port == 443 else "http"
+    gate = "" if providers.gateway_port in (80, 443) else f":{providers.gateway_port}"
     port = providers.own_port(environment, service)
     own = f"http://127.0.0.1:{port}" if port else ""
-    return Urls(live=f"http://{host}{gate}", preview=f"http://preview.{host}{gate}", own=own)
+    return Urls(live=f"{scheme}://{host}{gate}", preview=f"{scheme}://preview.{host}{gate}", own=own)

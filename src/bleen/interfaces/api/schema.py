@@ -32,7 +32,8 @@ class Description(JsonRenderPlugin):
 
 def complete(document: dict[str, Any], routes: Sequence[HTTPRouteHandler]) -> dict[str, Any]:
     """Return ``document`` with the schemas of what ``routes`` read and answer, and the problem that any may answer."""
-    bodies = [(handler, _body(handler), _answer(handler)) for handler in routes]
+    told = [handler for handler in routes if handler.include_in_schema is not False]
+    bodies = [(handler, _body(handler), _answer(handler)) for handler in told]
     kinds = [kind for _, *pair in bodies for kind in pair if kind is not None]
     schemas, components = msgspec.json.schema_components([*kinds, ProblemDetails], schema_hook=describe, ref_template=_REF)
     known = dict(zip(map(repr, kinds), schemas, strict=False))

@@ -19,19 +19,24 @@ from bleen.interfaces.api import (
     audit,
     deployments,
     events,
+    freezes,
     images,
+    logins,
     overview,
     parts,
     patches,
     services,
     signals,
     signing_in,
+    standing,
     tokens,
 )
+from bleen.interfaces.api.entrance import Entrance
 from bleen.interfaces.api.events import Newsroom
 from bleen.interfaces.api.faults import FAULTS
-from bleen.interfaces.api.guard import Guard, asker, authorise
+from bleen.interfaces.api.guard import Guard, Rolls, asker, authorise
 from bleen.interfaces.api.keyring import Keyring
+from bleen.interfaces.api.limits import Limits
 from bleen.interfaces.api.once import LARGEST, Once
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.schema import Description
@@ -39,7 +44,22 @@ from bleen.interfaces.api.sessions import Sessions
 from bleen.interfaces.api.signals import Signals
 from bleen.interfaces.console import pages
 
-ROOMS = (parts, images, patches, services, overview, signals, deployments, audit, tokens, signing_in, events)
+ROOMS = (
+    parts,
+    images,
+    patches,
+    services,
+    standing,
+    freezes,
+    overview,
+    signals,
+    deployments,
+    audit,
+    tokens,
+    signing_in,
+    logins,
+    events,
+)
 ROUTES = tuple(route for room in ROOMS for route in room.ROUTES)
 METRICS = PrometheusConfig(app_name="bleen", prefix="bleen", group_path=True, exclude=["/healthz", "/readyz"])
 
@@ -56,6 +76,8 @@ def build_api(providers: Providers, token: str) -> Litestar:
     """Return the API over ``providers``; everything but signs of life and the console's files wants ``token``."""
     keyring = Keyring(providers.ledger, token, providers.clock)
     sessions = Sessions(providers.ledger, keyring, providers.clock)
+    entrance = Entrance(providers.access, providers.issuers, keyring, providers.clock)
+    limits = Limits(providers.rate, providers.strangers_rate)
     watched = Signals(providers.metrics, providers.gateway, providers.clock)
     newsroom = Newsroom(providers.ledger)
     return Litestar(
@@ -64,11 +86,12 @@ def build_api(providers: Providers, token: str) -> Litestar:
             "providers": Provide(lambda: providers, sync_to_thread=False),
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
+            "entrance": Provide(lambda: entrance, sync_to_thread=False),
             "signals": Provide(lambda: watched, sync_to_thread=False),
             "newsroom": Provide(lambda: newsroom, sync_to_thread=False),
             "asker": Provide(asker, sync_to_thread=False),
         },
-        middleware=[METRICS.middleware, Guard(keyring, sessions, providers.hosts), Once()],
+        middleware=[METRICS.middleware, Guard(Rolls(keyring, sessions, entrance, limits), providers.hosts), Once()],
         request_max_body_size=LARGEST,
         guards=[authorise],
         state=State({"environment": providers.environment}),
@@ -84,7 +107,9 @@ async def serve(api: Litestar, port: int) -> None:
     """Answer on ``port`` of the loopback until cancelled or told to stop by a signal; PortTaken."""
     # Bound here, because uvicorn answers a taken port by ending the process.
     with _listen(port) as door:
-        config = uvicorn.Config(api, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
+        # The guard itself looks at what a proxy says of an address: uvicorn would believe any program of this machine.
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "proxy_headers": False}
+        config = uvicorn.Config(api, timeout_graceful_shutdown=2, lifespan="on", **quiet)
         await uvicorn.Server(config).serve(sockets=[door])
 
 

@@ -1,23 +1,27 @@
 """Services: what they are, what they did, and what a person tells them."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import structs
 
 from bleen.domain.access import Role
 from bleen.domain.codec import encode
-from bleen.domain.command import Advance, Command
+from bleen.domain.command import Advance, Command, Exempt
 from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import LogLine
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.interfaces.api import reading
+from bleen.interfaces.api.admitted import while_admitted
 from bleen.interfaces.api.approval import Act, check_approval
-from bleen.interfaces.api.guard import Asker
+from bleen.interfaces.api.freezes import check_open, tell_override
+from bleen.interfaces.api.guard import Asker, still_admitted
+from bleen.interfaces.api.options import DEPLOY, VIEW, BreakGlass, Environment
 from bleen.interfaces.api.providers import Here
+from bleen.interfaces.api.standing import IfMatch, check_match
 from bleen.interfaces.views import (
     Explanation,
     GoBackOrder,
@@ -30,13 +34,6 @@ from bleen.interfaces.views import (
     ServiceView,
 )
 from bleen.workflows.messages import DeployResult, RollbackRequest, ScaleRequest, ScaleResult
-
-Environment = Annotated[str, QueryParameter(description="Default: the environment of the platform.")]
-BreakGlass = Annotated[
-    str, QueryParameter(description="In an emergency: why this goes past the approval by somebody else.", max_length=500)
-]
-VIEW = {"needs": Role.VIEWER, "within": "environment"}
-DEPLOY = {"needs": Role.DEPLOYER, "within": "environment"}
 
 
 @get("/v1/services", opt=VIEW)
@@ -70,6 +67,7 @@ async def explain_last(providers: Here, service: FromPath[str], environment: Env
 
 @get("/v1/services/{service:str}/logs", media_type="application/x-ndjson", opt=VIEW)
 async def show_logs(
+    request: Request[Any, Any, Any],
     providers: Here,
     service: FromPath[str],
     instance: FromQuery[str] = "",
@@ -79,8 +77,8 @@ async def show_logs(
     """What the instances of a service wrote: one JSON object a line."""
     if not await providers.fleets.observe(service):
         raise reading.unknown_service(providers.environment, service)
-    log = providers.fleets.logs(service, instance=instance, lines=lines, follow=follow)
-    return Stream(_lines(log), media_type="application/x-ndjson")
+    log = _lines(providers.fleets.logs(service, instance=instance, lines=lines, follow=follow))
+    return Stream(while_admitted(log, still_admitted(request)) if follow else log, media_type="application/x-ndjson")
 
 
 @post("/v1/services/{service:str}/commands", status_code=200, opt=DEPLOY)
@@ -91,22 +89,35 @@ async def command(
     data: JSONBody[Command],
     environment: Environment = "",
     break_glass: BreakGlass = "",
+    if_match: IfMatch = "",
 ) -> Rollout:
-    """Tell the rollout under way something; 409 where it makes no sense."""
+    """Tell the rollout under way something; 409 where it makes no sense, 412 where it has moved on."""
     where = environment or providers.environment
+    await check_match(providers, where, service, if_match)
     signed = structs.replace(data, by=asker.signs(data.by))
     if isinstance(data, Advance):
         asker.check(Role.APPROVER, where)
         await check_approval(providers, Act(signed.by, "promote", where, service, break_glass), asker)
-    return await providers.control.command(where, service, signed)
+    if isinstance(data, Exempt):
+        asker.check(Role.APPROVER, where)
+    rollout = await providers.control.command(where, service, signed)
+    if isinstance(data, Exempt):
+        await tell_override(providers, Act(signed.by, "promote", where, service, data.reason))
+    return rollout
 
 
 @post("/v1/services/{service:str}/rollback", status_code=200, opt=DEPLOY)
 async def roll_back(
-    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[GoBackOrder], environment: Environment = ""
+    providers: Here,
+    asker: Asker,
+    service: FromPath[str],
+    data: JSONBody[GoBackOrder],
+    environment: Environment = "",
+    if_match: IfMatch = "",
 ) -> RollbackResult:
     """Go back to the release before, or to a given one."""
     where = environment or providers.environment
+    await check_match(providers, where, service, if_match)
     result = await providers.control.rollback(RollbackRequest(where, service, asker.signs(data.by), data.to))
     return Returning(result) if isinstance(result, Rollout) else result
 
@@ -122,18 +133,26 @@ async def retry(
         raise NothingToDo(f"{last.id} is under way: there is nothing to retry", next=f"bleen status {service} --watch")
     if isinstance(last.outcome, Promoted):
         raise NothingToDo(f"{last.id} was promoted: there is nothing to retry", next=f"bleen deploy {service}")
+    by = asker.signs(data.by)
+    await check_open(providers, Act(by, "retry", where, service), asker)
     result: DeployResult | Rollout = await providers.control.rollback(
-        RollbackRequest(where, service, asker.signs(data.by), last.target.number)
+        RollbackRequest(where, service, by, last.target.number, retry=True)
     )
     return Returning(result) if isinstance(result, Rollout) else result
 
 
 @post("/v1/services/{service:str}/scale", status_code=200, opt=DEPLOY)
 async def scale(
-    providers: Here, asker: Asker, service: FromPath[str], data: JSONBody[ScaleOrder], environment: Environment = ""
+    providers: Here,
+    asker: Asker,
+    service: FromPath[str],
+    data: JSONBody[ScaleOrder],
+    environment: Environment = "",
+    if_match: IfMatch = "",
 ) -> ScaleResult:
     """Change the number of instances: by the rollout under way, or without one."""
     where = environment or providers.environment
+    await check_match(providers, where, service, if_match)
     return await providers.control.scale(ScaleRequest(where, service, data.size, asker.signs(data.by)))
 
 

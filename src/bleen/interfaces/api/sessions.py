@@ -11,23 +11,21 @@ from datetime import datetime, timedelta
 
 from bleen.domain.access import Identity, Session
 from bleen.domain.codec import digest_of
-from bleen.domain.errors import InvalidInput
+from bleen.domain.errors import BleenError, InvalidInput
 from bleen.domain.ledger import Draft, Entry, SessionClosed, SessionOpened
 from bleen.interfaces.api.keyring import Keyring
-from bleen.interfaces.api.recent import Recent
+from bleen.interfaces.api.waiting import Waiting
 from bleen.ports import Ledger
+from bleen.workflows.recent import Recent
 
 LINK_LASTS = timedelta(minutes=5)
 LASTS = timedelta(hours=12)
-_LINKS = 1000
-"""Links that wait to be opened; beyond that the oldest is forgotten."""
 
 
 @dataclass(frozen=True)
 class _Link:
     of: str
     person: str
-    expires: datetime
 
 
 class Sessions:
@@ -37,24 +35,25 @@ class Sessions:
         self._ledger = ledger
         self._keyring = keyring
         self._clock = clock
-        self._links: dict[str, _Link] = {}
+        self._links: Waiting[_Link | BleenError] = Waiting(clock, LINK_LASTS)
         self._sessions: dict[str, Session] = {}
         self._closed: set[str] = set()
         self._recent = Recent(ledger, ("session-opened", "session-closed"), self._take)
 
     def invite(self, who: Identity, person: str) -> tuple[str, datetime]:
         """Return a code that signs a browser in for ``who``, once, and until when it is good."""
-        now, code = self._clock(), secrets.token_urlsafe(32)
-        self._links = {name: link for name, link in self._links.items() if link.expires > now}
-        while len(self._links) >= _LINKS:
-            del self._links[next(iter(self._links))]
-        self._links[digest_of(code.encode())] = _Link(self._keyring.digest(who), person, now + LINK_LASTS)
-        return code, now + LINK_LASTS
+        return self._links.keep(_Link(self._keyring.digest(who), person))
+
+    def disinvite(self, error: BleenError) -> str:
+        """Return a code that signs nobody in, and tells the console why."""
+        return self._links.keep(error)[0]
 
     async def open(self, code: str) -> tuple[Session, str, str]:
         """Return the new session of ``code``, the half for the cookie and the half for the page; InvalidInput."""
-        link, now = self._links.pop(digest_of(code.encode()), None), self._clock()
-        if link is None or link.expires <= now:
+        link, now = self._links.take(code), self._clock()
+        if isinstance(link, BleenError):
+            raise link
+        if link is None:
             raise InvalidInput("this link does not sign in any more", why="it is good once, for five minutes", next=_LINK)
         await self._keyring.holder(link.of)
         name = secrets.token_hex(8)

@@ -16,8 +16,8 @@ from bleen.domain.comparison import Comparison, Phase
 from bleen.domain.errors import BleenError
 from bleen.domain.signals import Golden, Sample, golden
 from bleen.domain.traffic import Colour, GatewaySeen, Route
+from bleen.interfaces.api.options import VIEW, Environment
 from bleen.interfaces.api.providers import Here
-from bleen.interfaces.api.services import VIEW, Environment
 from bleen.interfaces.glance import SignalPoint, SignalSeries
 from bleen.ports import Gateway, Metrics
 

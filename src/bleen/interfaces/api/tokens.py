@@ -22,7 +22,7 @@ async def make_token(providers: Here, asker: Asker, keyring: Keys, data: JSONBod
     for environment in data.grants:
         asker.check(Role.ADMIN, environment)
     token, secret = await keyring.make(data.name, data.grants, data.lasts, asker.signs(data.by))
-    return NewToken(token=_view(token, False, providers.clock()), secret=secret)
+    return NewToken(token=view(token, False, providers.clock()), secret=secret)
 
 
 @get("/v1/tokens", opt=ADMIN)
@@ -30,7 +30,7 @@ async def list_tokens(providers: Here, asker: Asker, keyring: Keys) -> TokenList
     """Every token of the environments that the asker is an admin of, newest first."""
     now = providers.clock()
     mine = [(token, revoked) for token, revoked in await keyring.all() if covers(asker, token.grants)]
-    return TokenList(tokens=tuple(_view(token, revoked, now) for token, revoked in mine))
+    return TokenList(tokens=tuple(view(token, revoked, now) for token, revoked in mine))
 
 
 @delete("/v1/tokens/{token:str}", status_code=204, opt=ADMIN)
@@ -41,7 +41,8 @@ async def revoke_token(asker: Asker, keyring: Keys, token: FromPath[str], by: Fr
     await keyring.revoke(token, asker.signs(by))
 
 
-def _view(token: Token, revoked: bool, now: datetime) -> TokenView:
+def view(token: Token, revoked: bool, now: datetime) -> TokenView:
+    """Return ``token`` as it is shown."""
     state = "revoked" if revoked else "expired" if token.expires <= now else "valid"
     return TokenView(token.id, token.name, token.grants, token.made, token.expires, token.by, state)
 

@@ -11,7 +11,22 @@ import typer
 
 from bleen import __version__
 from bleen.domain.errors import BleenError, InvalidInput
-from bleen.interfaces.cli import audit, azure, deploy, fleet, image, machine, past, repository, status, steer, token, trust
+from bleen.interfaces.cli import (
+    audit,
+    azure,
+    deploy,
+    fleet,
+    freeze,
+    image,
+    login,
+    machine,
+    past,
+    repository,
+    status,
+    steer,
+    token,
+    trust,
+)
 from bleen.interfaces.cli.failure import tell
 from bleen.interfaces.cli.session import DETACHED, Session
 from bleen.interfaces.platform import Platform
@@ -28,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (machine, repository, status, deploy, steer, past, fleet):
+for group in (machine, login, repository, status, deploy, steer, freeze, past, fleet):
     group.register(app)
 trust.register(image.app)
 app.add_typer(image.app, name="image")

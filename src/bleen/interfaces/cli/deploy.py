@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bleen.domain.errors import InvalidInput
-from bleen.interfaces.cli.options import BreakGlass, Context, Detach, Environment, Json, ServiceName, example
+from bleen.interfaces.cli.options import (
+    BreakGlass,
+    Context,
+    Detach,
+    Environment,
+    Json,
+    OverrideFreeze,
+    ServiceName,
+    example,
+)
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -30,6 +39,7 @@ def deploy(
     detach: Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the decisions it would take, and take none.")] = False,
     break_glass: BreakGlass = "",
+    override_freeze: OverrideFreeze = "",
     json: Json = False,
 ) -> None:
     """Make a release of a service and roll it out.
@@ -51,7 +61,7 @@ def deploy(
         if not session.json:
             session.say(f"{service}: building the image, where it is not built yet")
         with showing(session, client, request.environment, service):
-            result = client.deploy(request, break_glass=break_glass)
+            result = client.deploy(request, break_glass=break_glass, override_freeze=override_freeze)
         if not session.json and (said := fallen_back(client, request, result)):
             session.say(said)
     raise typer.Exit(conclude(session, request.environment, service, result, detach=detach, before=before))

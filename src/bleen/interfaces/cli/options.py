@@ -40,6 +40,14 @@ BreakGlass = Annotated[
         help="In an emergency, without the approval by somebody else that the environment wants. Everybody hears of it.",
     ),
 ]
+OverrideFreeze = Annotated[
+    str,
+    typer.Option(
+        "--override-freeze",
+        metavar="REASON",
+        help="By an approver: in spite of a freeze, or outside the windows. Everybody hears of it.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for the outcome.")]
 
 

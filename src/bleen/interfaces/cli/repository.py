@@ -64,7 +64,9 @@ def validate(
 
 def schema(
     ctx: Context,
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="Which file: service, image, or policy.")] = "service",
+    kind: Annotated[
+        str, typer.Argument(metavar="[KIND]", help="Which file: service, image, policy, calendars, or access.")
+    ] = "service",
     json: Json = False,
 ) -> None:
     """Print the JSON Schema of a kind of file."""

@@ -54,11 +54,12 @@ def _views(client: "Client", environment: str, service: str | None) -> "tuple[Se
 def _print_json(session: Session, client: "Client", environment: str, service: str | None) -> None:
     from bleen.interfaces.views import StatusReport
 
-    views = _views(client, environment, service)
-    session.say_json(StatusReport(client.server.address, environment, views, client.platform().parts))
+    views, closed = _views(client, environment, service), client.freeze_of(environment).closed
+    session.say_json(StatusReport(client.server.address, environment, views, client.platform().parts, closed))
 
 
 def _print(session: Session, client: "Client", environment: str, service: str | None) -> None:
+    from bleen.interfaces.cli.freeze import closed_words
     from bleen.interfaces.cli.tree import stack
 
     lines = _lines(_views(client, environment, service), environment)
@@ -66,6 +67,9 @@ def _print(session: Session, client: "Client", environment: str, service: str | 
     console = session.console()
     if service is None:
         session.say(f"server {client.server.address}")
+    frozen = client.freeze_of(environment)
+    if frozen.closed is not None:
+        session.say(closed_words(environment, frozen), "  ")
     console.print(stack(lines, session.width))
 
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bleen.domain.errors import InvalidInput
-from bleen.interfaces.cli.options import BreakGlass, Context, Detach, Environment, Json, ServiceName, example
+from bleen.interfaces.cli.options import (
+    BreakGlass,
+    Context,
+    Detach,
+    Environment,
+    Json,
+    OverrideFreeze,
+    ServiceName,
+    example,
+)
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
@@ -33,11 +42,18 @@ def promote(
     full: Annotated[bool, typer.Option("--full", help="Skip every check and approval that is left.")] = False,
     env: Environment = None,
     break_glass: BreakGlass = "",
+    override_freeze: OverrideFreeze = "",
     json: Json = False,
 ) -> None:
-    """Say yes to a rollout that waits for it."""
-    from bleen.domain.command import Advance
+    """Say yes to a rollout that waits for it.
 
+    With --override-freeze, have one go on that a freeze holds; it still waits for the approvals of its strategy.
+    """
+    from bleen.domain.command import Advance, Exempt
+
+    if override_freeze:
+        _tell(ctx.obj, env, service, Exempt(ctx.obj.person, override_freeze), "goes on in spite of the freeze")
+        return
     _tell(ctx.obj, env, service, Advance(by=ctx.obj.person, full=full), "goes on", break_glass)
 
 

@@ -12,7 +12,9 @@ from msgspec import NODEFAULT
 from msgspec import inspect as types
 
 from bleen.domain.base import Recipe
+from bleen.domain.calendar import Calendars
 from bleen.domain.duration import Duration
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 from bleen.interfaces.repository.bounds import span
@@ -120,6 +122,76 @@ like.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+CALENDARS_EXAMPLE = """\
+calendars:
+  production:
+    zone: Europe/Berlin
+    windows:
+      - {days: [mon, tue, wed, thu], from: "09:00", to: "16:00"}
+    holidays: {country: DE, subdivision: BE}
+    freezes:
+      - {from: 2026-12-18, to: 2027-01-06, reason: the year's end}
+"""
+
+_CALENDARS_INTRODUCTION = f"""\
+# The calendars file
+
+`infrastructure/calendars.yaml` says when rollouts may begin in which environment. This is a whole one:
+
+```yaml
+{CALENDARS_EXAMPLE}```
+
+`bleen validate` names every mistake with its line. `bleen schema calendars` prints the JSON Schema, for editors. `bleen
+calendar apply` has the environments go by it; [the guide](../guides/freezes.md) shows what that leads to.
+
+- Until it is applied it changes nothing. That takes the role admin: those who deploy do not open their own windows.
+- Every time is what a clock on the wall of `zone` shows, in summer and in winter. An hour that a change to summer time leaves
+  out is in no window; one that a change back repeats is in its window twice.
+- A window that closes, and a holiday, keep rollouts from beginning. A freeze also holds those under way, once their step is
+  done.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
+ACCESS_EXAMPLE = """\
+address: https://bleen.example.org
+issuers:
+  - issuer: https://login.example.org
+    label: Acme
+    sign_in: {client: bleen, secret_file: /etc/bleen/oidc-secret}
+    rules:
+      - when: {groups: [platform]}
+        roles: {"*": admin}
+      - when: {groups: [developers, testers]}
+        roles: {dev: deployer, production: viewer}
+  - issuer: https://gitlab.example.org
+    audience: https://bleen.example.org
+    name: project_path
+    rules:
+      - when: {project_path: [acme/shop], ref_protected: ["true"]}
+        roles: {staging: deployer, production: deployer}
+"""
+
+_ACCESS_INTRODUCTION = f"""\
+# The access file
+
+The file that `BLEEN_ACCESS_FILE` names says whose word the controller takes for who somebody is, and which roles that
+gives. It is on the controller's machine, and in no repository: a rule that its subjects can edit is none. This is a whole one:
+
+```yaml
+{ACCESS_EXAMPLE}```
+
+`bleen up` names every mistake with its line, before anything is started. `bleen schema access` prints the JSON Schema, for
+editors. [The guide](../guides/access.md) shows how people and pipelines sign in.
+
+- It is read when the controller starts. Who has signed in keeps the roles of that moment until the token ends or is revoked; a
+  program's token is held against the rules each time.
+- A claim's value is compared as text, to the letter: a list has several, a truth value is `true` or `false`. There are no
+  patterns.
+- `realm_access.roles` is the claim of that name or, where there is none, `roles` inside of `realm_access`.
+- A name in the ledger is letters, digits and `._@-`, for programs also `/:+`. It stays with whom it was first given to.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 _TAG_ROW = "| `type` | `{tag}` | required | Which of the alternatives this is. |"
 
 
@@ -138,11 +210,23 @@ def policy_reference() -> str:
     return "\n".join([_POLICY_INTRODUCTION, *(_section(kind, Policy) for kind in structs_of(Policy))])
 
 
+def calendars_reference() -> str:
+    """Return the reference page of calendars."""
+    return "\n".join([_CALENDARS_INTRODUCTION, *(_section(kind, Calendars) for kind in structs_of(Calendars))])
+
+
+def access_reference() -> str:
+    """Return the reference page of access files."""
+    return "\n".join([_ACCESS_INTRODUCTION, *(_section(kind, Access) for kind in structs_of(Access))])
+
+
 def write(folder: Path) -> None:
     """Write the pages into ``folder``."""
     (folder / "service-file.md").write_text(service_reference(), encoding="utf-8")
     (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
+    (folder / "access-file.md").write_text(access_reference(), encoding="utf-8")
     (folder / "policy-file.md").write_text(policy_reference(), encoding="utf-8")
+    (folder / "calendars-file.md").write_text(calendars_reference(), encoding="utf-8")
 
 
 def _section(kind: types.StructType, top: type) -> str:

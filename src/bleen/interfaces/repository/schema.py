@@ -8,11 +8,19 @@ from msgspec import inspect as types
 
 from bleen.domain import codec
 from bleen.domain.base import Recipe
+from bleen.domain.calendar import Calendars
 from bleen.domain.codec import plain
+from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
 
-KINDS: dict[str, type] = {"service": Service, "image": Recipe, "policy": Policy}
+KINDS: dict[str, type] = {
+    "service": Service,
+    "image": Recipe,
+    "policy": Policy,
+    "calendars": Calendars,
+    "access": Access,
+}
 """The files that people write, by the word for them."""
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TAG = "Which of the alternatives this is."

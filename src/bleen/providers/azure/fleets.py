@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from msgspec import structs
 
@@ -26,18 +26,27 @@ _FOLLOW_SECONDS = 1.0
 class AzureFleets:
     """The fleets of one site. Nothing is kept here that Azure does not have: another process goes on where this one ends."""
 
-    def __init__(self, azure: Azure, gallery: Gallery, backends: Backends, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        azure: Azure,
+        gallery: Gallery,
+        backends: Backends,
+        timing: Timing | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``check`` raises where this process may change nothing: `bleen.providers.azure.lease.Lease.check`."""
         timing = timing or Timing()
         notes = azure.container(Container.OPERATIONS)
         self._sets = ScaleSets(azure)
-        self._means = Means(self._sets, Operations(azure, notes, timing.first / 10, timing.first * 3), backends, timing)
+        operations = Operations(azure, notes, timing.first / 10, timing.first * 3, check)
+        self._means = Means(self._sets, operations, backends, timing)
         self._gallery = gallery
         self._reports = Reports(azure.container(Container.MACHINES))
         self._pace = Pace(timing.first, timing.longest)
         self._fleets: dict[Slot, AzureFleet] = {}
         self._locks: dict[Slot, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ends: dict[Slot, asyncio.Task[None]] = {}
-        self._looking = asyncio.Lock()
+        self._look_under_way: asyncio.Task[None] | None = None
         self._heard: dict[str, dict[str, Report]] | None = None
 
     async def launch(self, order: FleetOrder) -> None:
@@ -105,14 +114,29 @@ class AzureFleets:
 
     async def observe(self, service: str = "") -> Sequence[Fleet]:
         """See `bleen.ports.Fleets`. Asks Resource Manager only when it is time to (`Pace`)."""
-        async with self._looking:
-            await self._listen()
-            if self._pace.due() or any(fleet.pace.due() for fleet in self._fleets.values() if not fleet.retiring):
-                await self._look()
+        await self._looked()
         for fleet in self._fleets.values():
             fleet.tend()
         found = sorted(self._fleets.items(), key=lambda item: str(item[0]))
         return [fleet.fleet() for slot, fleet in found if service in ("", slot.service)]
+
+    async def _looked(self) -> None:
+        """Return when a look has ended that began after this was asked; all who ask meanwhile share it.
+
+        Shielded: who asks has three seconds, and Azure may ask to wait longer. To begin again each time would never end.
+        """
+        before = self._look_under_way
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        if self._look_under_way is before:
+            self._look_under_way = asyncio.create_task(self._look_where_due())
+        assert self._look_under_way is not None
+        await asyncio.shield(self._look_under_way)
+
+    async def _look_where_due(self) -> None:
+        await self._listen()
+        if self._pace.due() or any(fleet.pace.due() for fleet in self._fleets.values() if not fleet.retiring):
+            await self._look()
 
     async def _listen(self) -> None:
         """Read the reports of all machines. While storage is away the last ones count."""
@@ -184,7 +208,8 @@ class AzureFleets:
 
     async def close(self) -> None:
         """Stop watching; every machine goes on."""
-        for task in self._ends.values():
+        tasks = [*self._ends.values(), *([self._look_under_way] if self._look_under_way else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._ends.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(fleet.close() for fleet in self._fleets.values()))

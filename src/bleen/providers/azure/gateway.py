@@ -37,11 +37,13 @@ class Tier:
     """The Envoys of one site, as their agents report them.
 
     A silent one may serve old routes: it counts until its machine is gone. ``members`` says which machines there are;
-    without it, a silent one stays silent.
+    without it, a silent one stays silent. ``lease`` is the id of the one under which the routes are written.
     """
 
-    def __init__(self, blobs: BlobServiceClient, members: Members | None = None, patience: Patience | None = None) -> None:
-        self.blob = TableBlob(blobs.get_container_client(Container.ROUTES))
+    def __init__(
+        self, blobs: BlobServiceClient, members: Members | None = None, patience: Patience | None = None, *, lease: str = ""
+    ) -> None:
+        self.blob = TableBlob(blobs.get_container_client(Container.ROUTES), lease)
         self.patience = patience or Patience()
         self._reports = GatewayReports(blobs.get_container_client(Container.GATEWAYS))
         self._members = members

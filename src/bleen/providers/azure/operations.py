@@ -47,11 +47,20 @@ class Operations:
     """Keeps a note of each operation as a blob, by the name of what it changes. Between two polls are at least
     ``least`` seconds, ever more of them up to ``most``, and never fewer than Azure asks for."""
 
-    def __init__(self, azure: Azure, notes: ContainerClient, least: float = 1.0, most: float = 30.0) -> None:
+    def __init__(
+        self,
+        azure: Azure,
+        notes: ContainerClient,
+        least: float = 1.0,
+        most: float = 30.0,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``check`` raises where this process may change nothing."""
         self._azure = azure
         self._notes = notes
         self._least = least
         self._most = most
+        self._check = check
 
     async def pending(self, name: str) -> Note | None:
         """Return the operation on ``name`` that was begun last and whose end nobody has seen."""
@@ -68,6 +77,7 @@ class Operations:
         there = await self.pending(name)
         if there is not None and there.intent == intent:
             return there
+        self._check()
         heard: list[Mapping[str, str]] = []
         with speaking(f"change {name}"):
             await begin(lambda response: heard.append(response.http_response.headers))

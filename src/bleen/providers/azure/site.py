@@ -40,6 +40,8 @@ class Site(Value, frozen=True):
     """As Azure calls the region."""
     account: str
     """The URL of the storage account."""
+    gateway: str = ""
+    """The URL of the internal load balancer of the Envoys: where checks ask."""
     endpoint: str = "https://management.azure.com"
     """Of Resource Manager."""
 

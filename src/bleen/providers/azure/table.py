@@ -13,10 +13,11 @@ from bleen.domain.codec import Value, decode, encode
 from bleen.domain.errors import BleenError, Conflict, InvalidInput
 from bleen.domain.listing import Listing
 from bleen.domain.traffic import Backend
-from bleen.providers.azure.errors import speaking
+from bleen.providers.azure.errors import speaking, word
 from bleen.providers.envoy.table import Rounds
 
-_NAME = "table"
+TABLE = "table"
+"""The name of the blob."""
 _TRIES = 20
 
 
@@ -48,10 +49,11 @@ Edit = Callable[[Table], Table]
 
 
 class TableBlob:
-    """Reads and replaces it."""
+    """Reads and replaces it. Who writes has the lease of that id, where there is one."""
 
-    def __init__(self, container: ContainerClient) -> None:
-        self._blob = container.get_blob_client(_NAME)
+    def __init__(self, container: ContainerClient, lease: str = "") -> None:
+        self._lease = lease
+        self._blob = container.get_blob_client(TABLE)
         self._rounds: Rounds[Edit] = Rounds(self._commit)
         self._version = 0
 
@@ -102,11 +104,18 @@ class TableBlob:
 
     async def _write(self, table: Table, etag: str) -> bool:
         condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        if self._lease:
+            condition["lease"] = self._lease
         with speaking("write the routes"):
             try:
                 await self._blob.upload_blob(encode(table), overwrite=bool(etag), **condition)
             except (ResourceModifiedError, ResourceExistsError):
                 return False
+            except HttpResponseError as error:
+                code = word(getattr(error, "error_code", ""))
+                if code.startswith("Lease"):
+                    raise Conflict("another controller has the site", why=code, next="this one ends") from error
+                raise
         return True
 
 

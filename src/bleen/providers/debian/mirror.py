@@ -6,7 +6,7 @@ from types import TracebackType
 
 from bleen.domain.errors import BuildFailed, NotFound, Unreachable
 from bleen.domain.image import Digest
-from bleen.providers.transport import httpx
+from bleen.providers.transport import authorities, httpx
 
 _AT_ONCE = 8
 LARGEST = 512 * 1024 * 1024
@@ -21,7 +21,8 @@ class MirrorClient:
 
     def __init__(self, patience: float) -> None:
         timeout = httpx.Timeout(patience, pool=None)
-        self._http = httpx.AsyncClient(timeout=timeout, follow_redirects=True, headers={"accept-encoding": "identity"})
+        headers = {"accept-encoding": "identity"}
+        self._http = httpx.AsyncClient(timeout=timeout, follow_redirects=True, headers=headers, verify=authorities())
         self.received = 0
         """Bytes of files that came whole."""
         self._turns = asyncio.Semaphore(_AT_ONCE)

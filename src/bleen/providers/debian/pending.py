@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -26,11 +26,14 @@ from bleen.providers.debian.index import Candidate, Packages, read_index
 from bleen.providers.debian.locking import read_signed
 from bleen.providers.debian.mirror import MirrorClient
 from bleen.providers.debian.package import open_package
+from bleen.providers.debian.release import SignedIndex
 
 Fetch = Callable[[MirrorClient, str, Locked], Awaitable[bytes]]
 """Returns a package, from a store or from its archive."""
 Changes = tuple[tuple[Upload, str], ...]
 """The uploads that a package's changelog tells of, newest first, each with the suites that it was for."""
+_FRESH = timedelta(minutes=1)
+"""A suite that was asked so lately is not asked again: several services are deployed, and scanned, one after the other."""
 _CVE = re.compile(r"CVE-\d{4}-\d{4,}")
 
 
@@ -40,6 +43,7 @@ class SecuritySuite:
     def __init__(self, reach: Reach, fetch: Fetch) -> None:
         self._reach = reach
         self._fetch = fetch
+        self._signed: dict[Archive, tuple[datetime, SignedIndex]] = {}
         self._indexes: dict[Digest, list[Candidate]] = {}
         self._changes: dict[Digest, Changes] = {}
 
@@ -59,7 +63,7 @@ class SecuritySuite:
     async def _read(
         self, client: MirrorClient, archive: Archive, base: Distributed, now: datetime
     ) -> tuple[datetime, list[Candidate]]:
-        signed = await read_signed(client, archive, now)
+        signed = await self._read_signed(client, archive, now)
         # What is signed is signed again every few hours; what it lists may be the same.
         key = digest_of([signed.suite, signed.files, base.recipe.components, base.lock.architecture])
         known = self._indexes.get(key)
@@ -67,6 +71,13 @@ class SecuritySuite:
             known = await read_index(client, archive, signed, base.recipe.components, base.lock.architecture)
             self._indexes = {key: known}
         return signed.date, known
+
+    async def _read_signed(self, client: MirrorClient, archive: Archive, now: datetime) -> SignedIndex:
+        asked, signed = self._signed.get(archive, (None, None))
+        if asked is None or signed is None or not asked <= now < asked + _FRESH:
+            signed = await read_signed(client, archive, now)
+            self._signed[archive] = (now, signed)
+        return signed
 
     async def _read_changes(self, client: MirrorClient, archive: Archive, locked: Locked) -> Changes:
         if locked.digest not in self._changes:

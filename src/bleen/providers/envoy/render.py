@@ -145,7 +145,10 @@ def socket_address(address: str, port: int) -> Json:
 
 def listeners(place: Place, ports: Mapping[str, int], version: str) -> Json:
     """Return the listeners file: the shared listener, and one for each service's own port. All read the same routes."""
-    own = [_listener(f"service/{key}", place, port) for key, port in sorted(ports.items())]
+    # Checks come in here: a gateway that turns users away must not make a good release look bad.
+    own = [
+        {**_listener(f"service/{key}", place, port), "ignore_global_conn_limit": True} for key, port in sorted(ports.items())
+    ]
     return discovery(version, LISTENER, [_listener(MAIN_LISTENER, place, place.port), *own])
 
 
@@ -187,7 +190,8 @@ def _connection_manager(place: Place) -> Json:
 def bootstrap(place: Place, connections: int = 50_000) -> Json:
     """Return what Envoy is started with; everything that changes is in the files that it names.
 
-    It turns away clients beyond ``connections``: out of file descriptors, it would fail requests at random.
+    It turns away clients beyond ``connections``, but for those of a service's own port: out of file descriptors, it would fail
+    requests at random.
     """
     kind = TYPE + "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     monitor = {

@@ -41,6 +41,8 @@ class LocalFleet:
         """Whether its image was verified by this agent, since the order last grew."""
         self._verifying = asyncio.Lock()
         self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._asked_again = 0.0
+        """Of the loop's clock: until then, gateways may ask neighbours for what an instance had when it ended."""
         self._membership = Membership(backends, self.backend)
 
     # What others see
@@ -86,6 +88,9 @@ class LocalFleet:
 
     def replaced(self, number: int) -> None:
         self._replacing.discard(number)
+
+    def broke_off(self) -> None:
+        self._asked_again = asyncio.get_running_loop().time() + _ASKED_AGAIN_SECONDS
 
     async def verify(self) -> None:
         async with self._verifying:
@@ -161,7 +166,9 @@ class LocalFleet:
         if 0 < len(frozen) < len(self.instances):
             # What hangs in them is asked again of their neighbours when they are killed: so these must be there still.
             await self._leave(frozen)
-            await asyncio.sleep(_ASKED_AGAIN_SECONDS)
+            self.broke_off()
+        if any(instance.serving for instance in self.instances.values()):
+            await asyncio.sleep(self._asked_again - asyncio.get_running_loop().time())
         await self._leave(list(self.instances))
         await self._membership.close()
         await self._backends.remove_backend(self.backend().name)

@@ -24,7 +24,7 @@ class AgentFleets:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
         self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(socket)),
+            transport=httpx.AsyncHTTPTransport(uds=str(socket), verify=False),
             base_url="http://agent",
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
         )

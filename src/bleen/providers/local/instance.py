@@ -63,6 +63,9 @@ class Neighbours(Protocol):
     def replaced(self, number: int) -> None:
         """The instance is well again, or has left for good."""
 
+    def broke_off(self) -> None:
+        """The instance has ended, or does now, with requests in it: gateways ask its neighbours for them."""
+
     async def verify(self) -> None:
         """Return if the image is what its digest says, read once by each agent; ImageRejected."""
 
@@ -251,13 +254,17 @@ class LocalInstance:
         well = self.record.state is InstanceState.READY
         lived = (datetime.now(UTC) - self.record.since).total_seconds()
         streak = 0 if well and lived >= self._machine.backoff.forgiven_after else self.record.streak
+        served = self._has_served()
         if not failed.ended:
-            served = self._has_served()
             await self._enter(InstanceState.DRAINING, last_exit=failed.reason)
             if served:
                 await self._leave_gateway(_GATEWAY_SECONDS)
+            if served and self.frozen:
+                self._fleet.broke_off()
             await self._stop()
         else:
+            if served:
+                self._fleet.broke_off()
             await self._bury()
         words = "\n".join(self._log.tail(_WORDS, self._log_start))
         reason = _exec_failure(failed.reason, words)

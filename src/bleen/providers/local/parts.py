@@ -48,7 +48,9 @@ class Part:
     """Its whole environment."""
     cwd: str = "/"
     needs: tuple[str, ...] = ()
-    """Parts that must have been ready once before it starts."""
+    """Parts that must have been ready once before it starts, and end after it."""
+    patient: bool = False
+    """It waits for what it needs by itself, and starts beside it: what it has to load is loaded meanwhile."""
     listens: tuple[tuple[str, int], ...] = ()
     """Addresses and ports that must be free before it starts."""
     prepare: Callable[[], Awaitable[None]] | None = None
@@ -58,6 +60,13 @@ class Part:
     """Seconds from the stop signal to SIGKILL."""
     decides: bool = False
     """It tells the agent what to run, and so is stopped before the fleets."""
+
+    async def wait_until_ready(self) -> None:
+        """Ask until it says yes, for as long as that takes."""
+        while True:
+            if await self.ready():
+                return
+            await asyncio.sleep(_PROBE_SECONDS)
 
 
 class PartState(StrEnum):
@@ -156,7 +165,7 @@ class RunningPart:
         self._task = asyncio.create_task(self._live(needs), name=self.part.name)
 
     async def _live(self, needs: Sequence["RunningPart"]) -> None:
-        for need in needs if self._process is None else ():
+        for need in needs if self._process is None and not self.part.patient else ():
             await need.was_ready.wait()
         while True:
             try:

@@ -13,13 +13,16 @@ import sys
 READ_SEARCH, OVERRIDE = 2, 1
 """CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where it is missing, as in Docker: see capabilities(7)."""
 VERSION_3 = 0x20080522
-KEEP_CAPABILITIES, AMBIENT, AMBIENT_RAISE = 8, 47, 2
+KEEP_CAPABILITIES, SET_SECUREBITS, AMBIENT, AMBIENT_RAISE = 8, 28, 47, 2
+NO_SETUID_FIXUP = 1 << 2
+"""access(2) honours the capability of a user that is not root only with this bit, and initdb asks it for its programs."""
 
 
 def become(user: int, group: int) -> None:
     """Turn this process into one of ``user``; OSError where the machine does not let it."""
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0))
+    libc.prctl(SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0)  # refused without CAP_SETPCAP: then the programs must be open
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)

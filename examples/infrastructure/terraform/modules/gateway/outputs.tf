@@ -32,3 +32,8 @@ output "account" {
   description = "The storage account of routes, reports and provenance."
   value       = azurerm_storage_account.routes.primary_blob_endpoint
 }
+
+output "url" {
+  description = "Where the Envoys answer inside the network: what checks of a release ask."
+  value       = "http://${var.address}:${var.port}"
+}

@@ -49,5 +49,6 @@ output "site" {
     gallery_group = split("/", var.gallery_id)[4]
     location      = var.context.location
     account       = one(module.envoy[*].account)
+    gateway       = join("", module.envoy[*].url)
   }
 }

@@ -7,7 +7,7 @@ import { Trouble } from "./words.js";
 const LABELS = { promote: "Promote", pause: "Pause", resume: "Resume", abort: "Abort", rollback: "Roll back" };
 const BACK = ["abort", "rollback"];
 
-export function Acts({ me, service, acts, motion, done }) {
+export function Acts({ me, service, acts, etag, motion, done }) {
   const [asked, ask] = useState(null);
   const [told, tell] = useState(null);
   if (!acts.length && !told) return null;
@@ -16,7 +16,7 @@ export function Acts({ me, service, acts, motion, done }) {
     <div class="acts">
       ${acts.map(({ verb, means }) => html`
         <button class=${BACK.includes(verb) ? "bad" : verb === "promote" && motion?.asks ? "strong" : ""} title=${means}
-          onClick=${() => ask({ verb, means, label: label(verb) })}>${label(verb)}</button>`)}
+          onClick=${() => ask({ verb, means, etag, label: label(verb) })}>${label(verb)}</button>`)}
       ${told && html`<p class="told quiet" role="status">${told}</p>`}
     </div>
     ${asked && html`<${Confirm} me=${me} service=${service} act=${asked} close=${(words) => {
@@ -34,7 +34,7 @@ function Confirm({ me, service, act, close }) {
   const go = async () => {
     set({ busy: true });
     try {
-      await send(me, service, act.verb, glass);
+      await send(me, service, act, glass);
       close(`${act.label}: asked for.`);
     } catch (problem) {
       set({ problem });
@@ -54,9 +54,11 @@ function Confirm({ me, service, act, close }) {
     </dialog>`;
 }
 
-function send(me, service, verb, glass) {
+// A yes is to what was looked at, and to nothing that came since; to pause and to go back makes sense whatever came.
+function send(me, service, { verb, etag }, glass) {
   const path = `/v1/services/${encodeURIComponent(service)}`;
   const where = { environment: me.environment };
   if (verb === "rollback") return post(`${path}/rollback`, { by: me.name }, where);
-  return post(`${path}/commands`, { type: verb, by: me.name }, { ...where, break_glass: glass });
+  const headers = verb === "promote" && etag ? { "if-match": etag } : {};
+  return post(`${path}/commands`, { type: verb, by: me.name }, { ...where, break_glass: glass }, headers);
 }

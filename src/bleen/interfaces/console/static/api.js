@@ -35,7 +35,7 @@ export async function signOut() {
 export const forget = () => localStorage.removeItem(KEEP);
 
 export const get = (path, query = {}) => send("GET", path + encoded(query));
-export const post = (path, body, query = {}) => send("POST", path + encoded(query), body);
+export const post = (path, body, query = {}, headers = {}) => send("POST", path + encoded(query), body, headers);
 
 /** Return the answer to a request, not yet read; throws a Problem. */
 export async function open(method, path, body, { headers = {}, signal } = {}) {
@@ -60,8 +60,8 @@ export async function open(method, path, body, { headers = {}, signal } = {}) {
   return answer;
 }
 
-async function send(method, path, body) {
-  const answer = await open(method, path, body);
+async function send(method, path, body, headers) {
+  const answer = await open(method, path, body, { headers });
   return answer.status === 204 ? null : answer.json();
 }
 

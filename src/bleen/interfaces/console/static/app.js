@@ -70,15 +70,22 @@ function Frame({ me, out }) {
     <main id="main" tabindex="-1"><${Page} route=${route} me=${me} /></main>`;
 }
 
-const SignedOut = ({ problem }) => html`
+function SignedOut({ problem }) {
+  const [label, name] = useState("");
+  useEffect(() => {
+    get("/v1/sign-in").then((found) => name(found.label), () => {});
+  }, []);
+  return html`
   <main class="door" id="main" tabindex="-1">
     <img src="/console/icon.svg" alt="" width="40" height="40" />
     <h1>Bleen</h1>
     ${problem && problem.status !== 401 && html`<${Trouble} problem=${problem} />`}
+    ${label && html`<a class="button strong" href="/v1/sign-in/start">Sign in with ${label}</a>`}
     <p>This browser is not signed in. On a machine that has a token, type</p>
     <pre>bleen console</pre>
     <p class="quiet">It prints a link that signs one browser in. The link is good once, for five minutes.</p>
   </main>`;
+}
 
 function roleOf({ grants, environment }) {
   const ladder = ["viewer", "deployer", "approver", "admin"];

@@ -33,7 +33,7 @@ export function ServicePage({ me, names: [service] }) {
         <${Slot} row=${row} colour="blue" /><${Split} row=${row} /><${Slot} row=${row} colour="green" />
       </div>
       ${row.motion ? html`<${Motion} seen=${seen} />` : html`<p class="quiet">Nothing is under way.</p>`}
-      <${Acts} key=${row.motion?.rollout} me=${me} service=${service} acts=${seen.acts} motion=${row.motion} done=${again} />
+      <${Acts} key=${row.motion?.rollout} me=${me} service=${service} acts=${seen.acts} etag=${seen.etag} motion=${row.motion} done=${again} />
     </section>
     <div class="columns ${seen.steps.length ? "" : "one"}">
       <div>

@@ -34,7 +34,6 @@ from bleen.domain.errors import BuildFailed, Conflict, ImageRejected, NotFound
 from bleen.domain.image import Digest, File, Image, Source
 from bleen.domain.provenance import Built, Provenance
 from bleen.providers.local.images import disk, tree
-from bleen.providers.local.images.heap import give_back
 from bleen.providers.local.images.keys import Keys
 from bleen.providers.local.images.notary import Notary
 
@@ -343,7 +342,6 @@ class Store:
         finally:
             for work in opened:
                 await disk.in_thread(self._close_workspace, work)
-            await disk.in_thread(give_back)
 
     def _lend_workspace(self, opened: list[Workspace]) -> None:
         # Under the store's lock: a sweep must not find the lock's file before it is held.

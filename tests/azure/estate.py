@@ -1,0 +1,194 @@
+"""A real controller that has Azure for its provider: a process of its own, over TLS, signed in by a managed identity.
+
+What it speaks to is the double, whose machines are real processes, and a tier of real Envoys with their agents.
+"""
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import structs
+
+from bleen.app.platform import LocalPlatform
+from bleen.domain.codec import encode
+from bleen.domain.image import Digest, Directory
+from bleen.interfaces.client import Client
+from bleen.providers.azure.connection import Azure
+from bleen.providers.azure.reports import Reports
+from bleen.providers.azure.site import Container
+from bleen.providers.local.images import LocalImages
+from bleen.providers.local.machine import Machine
+from bleen.providers.local.sandbox import probe_isolation
+from bleen.providers.local.secrets import FolderSecrets
+from bleen.settings import Settings, read_settings
+from tests.azure.double.cloud import Cloud
+from tests.azure.double.machines import RealMachines
+from tests.azure.tier import TierRun
+from tests.azure.world import Publisher, azure, keys_of, site
+from tests.journeys.stage import APP, Play, Stage
+from tests.providers.local.world import BACKOFF
+
+T = TypeVar("T")
+PLACES = ("blue", "green", "blue-baseline", "green-baseline")
+
+
+class Aside:
+    """An event loop in a thread: journeys are told without one."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+
+
+@dataclass
+class Estate:
+    """The double, its machines, its Envoys."""
+
+    cloud: Cloud
+    tier: TierRun
+    there: Azure
+
+    async def close(self) -> None:
+        await self.tier.close()
+        await self.cloud.close()
+        await self.there.close()
+
+
+async def open_estate(home: Path, machines_home: Path, short: Path, tls: ssl.SSLContext) -> Estate:
+    """Start it. Machines have the images that the platform of ``home`` builds: what Packer puts into them."""
+    machine = Machine(machines_home, LocalImages(home), FolderSecrets(machines_home), probe_isolation(), backoff=BACKOFF)
+    machines = RealMachines(machine, every=0.2)
+    cloud = Cloud(machines)
+    await cloud.start(tls)
+    there = azure(cloud)
+    machines.reports = Reports(there.container(Container.MACHINES))
+    await machines.begin()
+    tier = TierRun(cloud, short)
+    for name in ("envoy-1", "envoy-2"):
+        tier.machines.add(name)
+        await tier.start(name)
+    return Estate(cloud, tier, there)
+
+
+@dataclass
+class AzureStage(Stage):
+    """A platform whose fleets are in "Azure"."""
+
+    estate: Estate
+    aside: Aside
+    image: Digest
+
+    @property
+    def gateway_port(self) -> int:
+        return self.estate.tier.members[0].envoy.place.port
+
+    def given(self, name: str, **strategy: object) -> Play:
+        """As `terraform apply` and the image pipeline leave it: four empty scale sets, one version in the gallery."""
+        self.estate.cloud.compute.make(name, "bleen-dev-weu", *PLACES)
+        Publisher(self.estate.cloud, keys_of(self.home)).publish(self.image, name)
+        return super().given(name, **strategy)
+
+
+def write_site(estate: Estate, path: Path) -> None:
+    """Write what Terraform would tell of the site."""
+    url, port = estate.cloud.secure_url, estate.tier.members[0].envoy.place.port
+    told = structs.replace(site(estate.cloud), endpoint=url, account=f"{url}/account", gateway=f"http://127.0.0.1:{port}")
+    path.write_bytes(encode(told))
+
+
+def settings_of(home: Path, described: Path) -> Settings:
+    return read_settings(
+        {
+            "BLEEN_HOME": str(home),
+            "BLEEN_API_PORT": "0",
+            "BLEEN_PROVIDER": "azure",
+            "BLEEN_AZURE_SITE": str(described),
+            "BLEEN_AZURE_LOOK": "500ms",
+        }
+    )
+
+
+@contextmanager
+def signed_in(estate: Estate, certificate: Path) -> Iterator[None]:
+    """Have processes that are started meanwhile the managed identity of a machine in the double, and trust its certificate."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IDENTITY_ENDPOINT", f"{estate.cloud.url}/identity")
+        patch.setenv("IDENTITY_HEADER", "secret")
+        patch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        yield
+
+
+@contextmanager
+def azure_stage(folder: Path) -> Iterator[AzureStage]:
+    """Open a stage on an estate of its own, and end both with nothing left."""
+    home, certificate = folder / "home", folder / "azure.pem"
+    aside = Aside()
+    tls = certify(certificate)
+    with TemporaryDirectory(prefix="bleen-") as short:
+        estate = aside.run(open_estate(home, folder / "machines", Path(short), tls))
+        try:
+            write_site(estate, folder / "site.json")
+            with signed_in(estate, certificate):
+                yield from _opened(LocalPlatform(settings_of(home, folder / "site.json")), estate, aside)
+        finally:
+            aside.run(estate.close())
+            aside.close()
+
+
+def _opened(platform: LocalPlatform, estate: Estate, aside: Aside) -> Iterator[AzureStage]:
+    with Client(platform.up()) as client:
+        try:
+            home = platform.settings.path
+            image = aside.run(LocalImages(home).build("app", Directory(path="app"), APP.parent))
+            yield AzureStage(platform, client, estate, aside, image.digest)
+        finally:
+            platform.down()
+
+
+def certify(path: Path) -> ssl.SSLContext:
+    """Write a certificate of 127.0.0.1, and return what a server needs to show it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the double")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(
+            name, name, key.public_key(), x509.random_serial_number(), now - timedelta(1), now + timedelta(1)
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private = path.with_suffix(".key")
+    plain = serialization.NoEncryption()
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, private)
+    return context
+
+
+def status(said: str) -> Any:
+    """Return what a command printed as JSON."""
+    return json.loads(said)

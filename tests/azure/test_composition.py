@@ -1,0 +1,80 @@
+"""Which provider a controller has is a setting; what does not fit together is refused before anything runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from bleen.app.azure import Doors, site_of
+from bleen.app.parts import parts_of
+from bleen.domain.codec import encode
+from bleen.domain.errors import InvalidInput, Unreachable
+from bleen.domain.traffic import Backend, Colour, Endpoint, Route, Split
+from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
+from bleen.settings import Settings, read_settings
+from tests.azure.double.cloud import Cloud
+from tests.azure.world import site
+
+
+def settings(folder: Path, **environ: str) -> Settings:
+    return read_settings({"BLEEN_HOME": str(folder), **environ})
+
+
+def azure_settings(folder: Path, **environ: str) -> Settings:
+    described = folder / "site.json"
+    described.write_bytes(encode(site(Cloud())))
+    return settings(folder, BLEEN_PROVIDER="azure", BLEEN_AZURE_SITE=str(described), **environ)
+
+
+def test_a_provider_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    """With those that there are; nothing falls back to this machine."""
+    with pytest.raises(InvalidInput, match="local, azure") as caught:
+        settings(tmp_path, BLEEN_PROVIDER="Azure")
+    assert caught.value.where == "environment"
+
+
+def test_azure_without_a_site_is_refused(tmp_path: Path) -> None:
+    """The variable to set is named."""
+    with pytest.raises(InvalidInput, match="BLEEN_AZURE_SITE"):
+        settings(tmp_path, BLEEN_PROVIDER="azure")
+
+
+@pytest.mark.parametrize("environ", [{"BLEEN_ENVIRONMENT": "production"}, {"BLEEN_REGIONS": "local,other"}])
+def test_a_site_of_another_place_is_refused(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Its file is named, and both variables with the values that fit it."""
+    with pytest.raises(InvalidInput, match="BLEEN_ENVIRONMENT=dev and BLEEN_REGIONS=local") as caught:
+        site_of(azure_settings(tmp_path, **environ))
+    assert caught.value.where.endswith("site.json")
+    assert site_of(azure_settings(tmp_path)).environment == "dev"
+
+
+def test_no_gateway_runs_beside_a_controller_of_azure(tmp_path: Path) -> None:
+    """The Envoys are a scale set; ledger and engine are here, or elsewhere, as for any provider."""
+    names = {part.name for part in parts_of(azure_settings(tmp_path))}
+    assert names == {"postgres", "engine", "controller"}
+    assert "gateway-local" in {part.name for part in parts_of(settings(tmp_path))}
+
+
+def test_a_controller_of_one_machine_never_loads_the_sdk_of_a_cloud() -> None:
+    """It takes tens of megabytes, which the controller's budget does not have."""
+    asked = "import sys, bleen.app.controller, bleen.app.local; print([m for m in sys.modules if m.split('.')[0] == 'azure'])"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
+
+
+async def test_checks_ask_the_gateways_by_the_name_of_the_service(tmp_path: Path) -> None:
+    """Not by that of its preview; a service without a route, or a site that does not say where they answer, is told apart."""
+    gateways = MemoryGateways()
+    gateway = MemoryGateway(gateways)
+    there = structs.replace(site(Cloud()), gateway="http://10.0.3.250")
+    doors = Doors(there, gateway)
+    with pytest.raises(Unreachable, match="no name of hello yet"):
+        await doors.door_of("hello")
+    await MemoryBackends(gateways).set_backend(Backend("dev", "hello", Colour.BLUE, 1, (Endpoint("127.76.0.1", 9),)))
+    await gateway.set_route(Route("dev", "hello", ("www.example.org",), Split.of(Colour.BLUE, 10_000), blue=1), 1)
+    door = await doors.door_of("hello")
+    assert (door.url, door.host) == ("http://10.0.3.250", "www.example.org")
+    with pytest.raises(Unreachable, match="where its gateways answer"):
+        await Doors(structs.replace(there, gateway=""), gateway).door_of("hello")
