@@ -188,6 +188,32 @@ class Recipe(Value, frozen=True):
         return digest_of([self.distribution, self.suite, self.components, self.patches, *wished])
 
 
+class Odds(Value, frozen=True):
+    """Two things that a recipe asks for, and that cannot be had together."""
+
+    key: str
+    """Of the recipe's file, where to change it."""
+    what: str
+    why: str
+    instead: str
+
+
+def odds(recipe: Recipe) -> tuple[Odds, ...]:
+    """Return what a recipe asks for that contradicts itself."""
+    found = []
+    for name in sorted({*recipe.packages} & {*recipe.hardening.remove_packages}):
+        why = "`packages` and `hardening.remove_packages` both name it"
+        found.append(Odds("packages", f"`{name}` is asked for and taken out", why, "one of the two"))
+    if recipe.benchmark is not Benchmark.NONE and recipe.builder is not Maker.FULL:
+        what, why = f"`benchmark: {recipe.benchmark}` needs a whole system", "its rules are about more than unpacked files"
+        found.append(Odds("benchmark", what, why, "builder: full, or no benchmark"))
+    if recipe.hardening.remove_packages and recipe.builder is Maker.FULL:
+        what = f"`{recipe.hardening.remove_packages[0]}` cannot be left out of a whole system"
+        why = "packages that depend on it run their scripts, and count on it"
+        found.append(Odds("hardening", what, why, "hardening: {remove: [...]} with its files, or builder: embedded"))
+    return tuple(found)
+
+
 class SuiteSeen(Value, frozen=True):
     """A suite as it was when the lock was made: its index was signed, and no older than it says."""
 

@@ -4,14 +4,17 @@ The content is SCAP Security Guide's for Ubuntu 22.04 (Debian's package ssg-debd
 benchmark. What asks for Ubuntu is taken out of the copy that is used, and the report says whose benchmark it is.
 """
 
+import asyncio
 import re
 import shutil
-import subprocess
+from collections.abc import Container, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 from xml.etree import ElementTree
 
 from bleen.domain.base import Benchmark
-from bleen.domain.codec import Value, digest_of
+from bleen.domain.codec import Value, decode, digest_of
 from bleen.domain.errors import BuildFailed
 from bleen.domain.finding import Check, Finding, Report, Severity
 from bleen.domain.image import Digest
@@ -23,8 +26,11 @@ _ONLY_UBUNTU = re.compile(rb'<xccdf-1\.2:platform idref="cpe:/o:canonical[^>]*/>
 _RULE = "xccdf_org.ssgproject.content_rule_"
 _XCCDF = "{http://checklists.nist.gov/xccdf/1.2}"
 _SEVERITIES = {"high": Severity.HIGH, "medium": Severity.MEDIUM}
-_SECONDS = 1800.0
-"""For one program: a small machine with a slow disk takes minutes for what others do in half a one."""
+_JUDGED = (0, 2)
+"""What it ends with where it has judged: 2 where some rule is not kept."""
+_ENDED = range(256)
+"""However its script ends by itself: some remedies miss programs that a small system has not, and what counts is what is
+judged afterwards. One that was killed has another code."""
 _FOLDERS = ("etc/modprobe.d", "etc/sysctl.d", "etc/security/limits.d", "etc/profile.d", "etc/cron.d", "etc/cron.daily")
 """Folders that the benchmark's script takes for granted, and a small system has not."""
 
@@ -54,71 +60,77 @@ class Compliance(Value, frozen=True):
     after: Judged
 
 
-def content() -> Digest:
-    """Return the digest of the benchmark's content; BuildFailed where it, or OpenSCAP, is not installed."""
-    if shutil.which("oscap") is None or not CONTENT.is_file():
+class Root(Protocol):
+    """Runs programs as root; BuildFailed, with their last words, where they end otherwise than ``good``."""
+
+    async def run(self, *words: str, good: Container[int] = (0,), env: Mapping[str, str] = {}) -> None:
+        """Run a program of the machine."""
+
+    async def inside(self, system: Path, *words: str, good: Container[int] = (0,)) -> None:
+        """Run a program of the system in it, with nothing of the machine in reach."""
+
+
+def read_compliance(path: Path) -> Compliance:
+    """Return what was kept of a system's judgement."""
+    found: Compliance = decode(path.read_bytes(), Compliance)
+    return found
+
+
+def content(search: str) -> Digest:
+    """Return the digest of the benchmark's content; BuildFailed where that, or OpenSCAP on the PATH ``search``, is missing."""
+    absent = [] if shutil.which("oscap", path=search) else ["no oscap"]
+    absent += [] if CONTENT.is_file() else [f"no {CONTENT}"]
+    if absent:
         raise BuildFailed(
             "OpenSCAP or its content is not installed here",
-            why=f"there is no oscap on the PATH, or no {CONTENT}",
+            why=f"there is {' and '.join(absent)}",
             next="apt install openscap-scanner ssg-debderived, or leave benchmark out of the recipe",
         )
+    return _digest(CONTENT.stat().st_mtime_ns)
+
+
+@cache
+def _digest(_: int) -> Digest:
+    """Return the digest of the content, which is read again when its time says that it was changed."""
     return digest_of(CONTENT.read_bytes())
 
 
 class OpenScap:
-    """Judges and hardens by one benchmark. ``work`` is an empty folder for what it needs beside the system."""
+    """Judges and hardens by one benchmark. ``work`` is a folder for what it needs beside the system; it is made."""
 
-    def __init__(self, benchmark: Benchmark, work: Path) -> None:
+    def __init__(self, root: Root, benchmark: Benchmark, work: Path) -> None:
+        self._root = root
         self._profile = PROFILES[benchmark]
         self._guide = work / "guide.xml"
         self._results = work / "results.xml"
         work.mkdir(parents=True, exist_ok=True)
         self._guide.write_bytes(_ONLY_UBUNTU.sub(b"", CONTENT.read_bytes()))
 
-    def judge(self, system: Path) -> Judged:
+    async def judge(self, system: Path) -> Judged:
         """Return what the benchmark says of the system in ``system``, which is left as it was."""
-        before = set(system.iterdir())
-        probe = {"OSCAP_PROBE_ROOT": str(system), "OSCAP_PROBE_OS_NAME": "Linux", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        before = await asyncio.to_thread(_top, system)
+        there = {"OSCAP_PROBE_ROOT": str(system), "OSCAP_PROBE_OS_NAME": "Linux"}
         words = ("oscap", "xccdf", "eval", "--profile", self._profile, "--results", str(self._results), str(self._guide))
-        # 2: some rule is not kept.
-        run(words, probe, good=(0, 2))
-        for left in set(system.iterdir()) - before:  # its copies of dpkg's lists
+        await self._root.run(*words, good=_JUDGED, env=there)
+        for left in await asyncio.to_thread(_top, system) - before:  # its copies of dpkg's lists
             left.unlink()
-        return _read(self._results)
+        return await asyncio.to_thread(_read, self._results)
 
-    def harden(self, system: Path) -> None:
+    async def harden(self, system: Path) -> None:
         """Run the benchmark's own script in the system: without the machine's /proc, network, processes or names."""
         script = system / "harden.sh"
         words = ("oscap", "xccdf", "generate", "fix", "--fix-type", "bash", "--profile", self._profile)
-        run((*words, "--output", str(script), str(self._guide)), {"PATH": "/usr/bin:/bin"})
+        await self._root.run(*words, "--output", str(script), str(self._guide))
         for folder in _FOLDERS:
             (system / folder).mkdir(parents=True, exist_ok=True)
         try:
-            # Some of its remedies miss programs that a small system has not: what counts is what is judged afterwards.
-            inside(system, ("/bin/bash", "/harden.sh"), good=range(256))
+            await self._root.inside(system, "/bin/bash", "/harden.sh", good=_ENDED)
         finally:
             script.unlink()
 
 
-def inside(system: Path, words: tuple[str, ...], *, good: "range | tuple[int, ...]" = (0,), **env: str) -> None:
-    """Run ``words`` in the system, in namespaces of its own and without /proc: nothing of the machine is in its reach."""
-    apart = ("unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child")
-    path = "/usr/sbin:/usr/bin:/sbin:/bin"
-    clean = {"PATH": path, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "1577836800", "HOME": "/root", **env}
-    run((*apart, "chroot", str(system), *words), clean, good=good)
-
-
-def run(words: tuple[str, ...], env: dict[str, str], *, good: "range | tuple[int, ...]" = (0,)) -> str:
-    """Return what a program said; BuildFailed, with its last words, where it ended otherwise than ``good``."""
-    try:
-        ended = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildFailed(f"{words[0]} could not be run", why=str(error)) from error
-    said = (ended.stdout + ended.stderr).decode(errors="replace")
-    if ended.returncode not in good:
-        last = "\n".join(line for line in said.splitlines()[-12:] if line.strip())
-        raise BuildFailed(f"{Path(words[0]).name} failed: {' '.join(words[:3])} ...", why=last, next="bleen image build again")
-    return said
+def _top(system: Path) -> set[Path]:
+    return set(system.iterdir())
 
 
 def findings(found: Compliance) -> Report:

@@ -1,22 +1,24 @@
 """A whole system of the distribution's own making: mmdebstrap as root, from packages that were fetched and checked before."""
 
+import asyncio
 import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from bleen.domain.base import Locked
-from bleen.domain.errors import BuildFailed
 from bleen.providers.debian.package import MERGED, Member, open_package
 from bleen.providers.debian.unpack import Tree, any_of
-from bleen.providers.openscap import inside, run
 
 SYSTEM = "system.tar"
 """The whole system between two stages, owners, modes and devices included."""
-EPOCH = "1577836800"
-_PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SOURCE_DATE_EPOCH": EPOCH, "LC_ALL": "C.UTF-8"}
+SEAL = "system.sha256"
+"""Its digest."""
+EPOCH = 1577836800
+"""The date of every file of a system, in seconds since 1970."""
 _NOT_KEPT = (
     "dev/*",
     "proc/*",
@@ -46,76 +48,101 @@ _NOT_KEPT = (
 """What a machine makes for itself, and what no instance can have."""
 
 
-def refuse_without_tools() -> None:
-    """Raise BuildFailed where no whole system can be made here."""
-    missing = [program for program in ("mmdebstrap", "unshare", "chroot", "tar") if shutil.which(program) is None]
-    if missing or os.geteuid() != 0:
-        why = f"there is no {', no '.join(missing)}" if missing else "the controller does not run as root"
-        raise BuildFailed(
-            "the full builder cannot be used here", why=why, next="apt install mmdebstrap and run as root, or builder: embedded"
-        )
+class Root(Protocol):
+    """Runs programs as root; BuildFailed, with their last words, where they fail."""
+
+    async def run(self, *words: str) -> None:
+        """Run a program of the machine."""
+
+    async def apart(self, *words: str) -> None:
+        """Run a program of the machine with mounts and processes of its own, and without a network."""
+
+    async def inside(self, system: Path, *words: str, env: Mapping[str, str] = {}) -> None:
+        """Run a program of the system in it, with nothing of the machine in reach."""
 
 
-def bootstrap(packages: Mapping[Locked, bytes], suite: str, work: Path) -> None:
-    """Make `SYSTEM` in ``work`` of ``packages`` alone; their scripts are run. Nobody is asked for anything."""
+async def bootstrap(root: Root, packages: Mapping[Locked, bytes], suite: str, work: Path) -> None:
+    """Make `SYSTEM` in ``work`` of ``packages`` alone; their scripts are run. No mirror is asked for anything."""
     mirror = work / "mirror"
-    mirror.mkdir()
-    index = "".join(_entry(locked, data, mirror) for locked, data in packages.items())
-    (mirror / "Packages").write_text(index)
-    digest = hashlib.sha256(index.encode()).hexdigest()
-    head = f"Suite: stable\nCodename: {suite}\nDate: Wed, 01 Jan 2020 00:00:00 UTC\n"
-    (mirror / "Release").write_text(f"{head}SHA256:\n {digest} {len(index.encode())} Packages\n")
+    await asyncio.to_thread(_write_mirror, mirror, packages, suite)
     names = ",".join(locked.name for locked in packages)
-    # Its mounts are in a namespace of their own, and end with it: nothing of the machine lies in a folder that is removed.
-    apart = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-    how = ("--quiet", "--mode=root", "--variant=essential", "--format=tar", "--dpkgopt=force-unsafe-io")
-    words = (*apart, "mmdebstrap", *how, f"--include={names}")
+    how = ("--quiet", "--mode=root", "--variant=essential", "--format=tar", "--dpkgopt=force-unsafe-io", f"--include={names}")
+    # The folder is this build's alone: no image may name it, and apt in an image has nothing to fetch.
+    forget = '--customize-hook=rm -f "$1/etc/apt/sources.list"'
     # Each package has the digest that the signed index gave it: what is beside it in this folder is trusted.
-    run((*words, suite, str(work / SYSTEM), f"deb [trusted=yes] copy://{mirror} ./"), {**_PATH, "TMPDIR": str(work)})
-    shutil.rmtree(mirror)
+    await root.apart("mmdebstrap", *how, forget, suite, str(work / SYSTEM), f"deb [trusted=yes] copy://{mirror} ./")
+    await asyncio.to_thread(shutil.rmtree, mirror)
+    await asyncio.to_thread(_seal, work)
+
+
+def _write_mirror(mirror: Path, packages: Mapping[Locked, bytes], suite: str) -> None:
+    mirror.mkdir()
+    index = "".join(_entry(locked, data, mirror) for locked, data in packages.items()).encode()
+    (mirror / "Packages").write_bytes(index)
+    head = f"Suite: stable\nCodename: {suite}\nDate: Wed, 01 Jan 2020 00:00:00 UTC\n"
+    (mirror / "Release").write_text(f"{head}SHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} Packages\n")
 
 
 def _entry(locked: Locked, data: bytes, mirror: Path) -> str:
-    name = f"{locked.digest.removeprefix('sha256:')}.deb"
-    (mirror / name).write_bytes(data)
+    digest = locked.digest.removeprefix("sha256:")
+    (mirror / f"{digest}.deb").write_bytes(data)
     control = str(open_package(data, locked).control).rstrip("\n")
-    return f"{control}\nFilename: ./{name}\nSize: {locked.size}\nSHA256: {locked.digest.removeprefix('sha256:')}\n\n"
+    return f"{control}\nFilename: ./{digest}.deb\nSize: {locked.size}\nSHA256: {digest}\n\n"
 
 
-def unfold(folder: Path, work: Path) -> Path:
+async def unfold(root: Root, folder: Path, work: Path) -> Path:
     """Return the system of an earlier stage, below ``work``."""
     system = work / "system"
     system.mkdir()
-    run(("tar", "-C", str(system), "--numeric-owner", "--xattrs", "-xpf", str(folder / SYSTEM)), _PATH)
+    await root.run("tar", "-C", str(system), "--numeric-owner", "--xattrs", "-xpf", str(folder / SYSTEM))
     return system
 
 
-def fold(system: Path, work: Path) -> None:
+async def fold(root: Root, system: Path, work: Path) -> None:
     """Make `SYSTEM` of the system, which is used up."""
     order = ("--sort=name", "--numeric-owner", f"--mtime=@{EPOCH}", "--xattrs")
-    run(("tar", "-C", str(system), *order, "-cf", str(work / SYSTEM), "."), _PATH)
-    shutil.rmtree(system)
+    await root.run("tar", "-C", str(system), *order, "-cf", str(work / SYSTEM), ".")
+    await asyncio.to_thread(shutil.rmtree, system)
+    await asyncio.to_thread(_seal, work)
 
 
-def patch(system: Path, packages: Mapping[Locked, bytes], gone: Sequence[str]) -> None:
+def _seal(work: Path) -> None:
+    (work / SEAL).write_text(_digest(work))
+
+
+def is_sound(folder: Path) -> bool:
+    """Return whether the system of an earlier stage is what it was: a crash of the machine may have left half of it."""
+    try:
+        return (folder / SEAL).read_text() == _digest(folder)
+    except FileNotFoundError:
+        return False
+
+
+def _digest(folder: Path) -> str:
+    with (folder / SYSTEM).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+async def patch(root: Root, system: Path, packages: Mapping[Locked, bytes], gone: Sequence[str]) -> None:
     """Install ``packages`` over what they replace, and purge what is ``gone``; no service is started."""
-    folder = system / "patches"
+    folder, start_nothing = system / "patches", system / "usr/sbin/policy-rc.d"
+    await asyncio.to_thread(_lay_out, folder, start_nothing, packages)
+    debs = tuple(f"/patches/{locked.name}.deb" for locked in packages)
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    if debs:
+        await root.inside(system, "dpkg", "--force-confold", "--force-unsafe-io", "--install", *debs, env=quiet)
+    if gone:
+        await root.inside(system, "dpkg", "--purge", *gone, env=quiet)
+    await asyncio.to_thread(shutil.rmtree, folder)
+    start_nothing.unlink()
+
+
+def _lay_out(folder: Path, start_nothing: Path, packages: Mapping[Locked, bytes]) -> None:
     folder.mkdir()
-    start_nothing = system / "usr/sbin/policy-rc.d"
-    start_nothing.write_text("#!/bin/sh\nexit 101\n")
-    start_nothing.chmod(0o755)
     for locked, data in packages.items():
         (folder / f"{locked.name}.deb").write_bytes(data)
-    debs = tuple(f"/patches/{locked.name}.deb" for locked in packages)
-    quiet = {"DEBIAN_FRONTEND": "noninteractive", "DPKG_MAINTSCRIPT_DEBUG": "0"}
-    try:
-        if debs:
-            inside(system, ("dpkg", "--force-confold", "--force-unsafe-io", "--install", *debs), **quiet)
-        if gone:
-            inside(system, ("dpkg", "--purge", *gone), **quiet)
-    finally:
-        shutil.rmtree(folder)
-        start_nothing.unlink()
+    start_nothing.write_text("#!/bin/sh\nexit 101\n")
+    start_nothing.chmod(0o755)
 
 
 def read_tree(system: Path, exclude: Sequence[str]) -> Tree:

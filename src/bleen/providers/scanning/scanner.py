@@ -30,7 +30,7 @@ class Trees(Protocol):
         """Return the folder of the image; NotFound."""
 
     def rules(self, digest: Digest) -> Path | None:
-        """Return the file of what a benchmark said of it; None where none was asked."""
+        """Return where what a benchmark said of it lies or should; None where none was asked."""
 
 
 class ImageScanner:

@@ -224,7 +224,7 @@ class _Build:
             return await self._attributed(known)
         packages = await self._fetch()
         tree = await disk.in_thread(self._assemble, packages)
-        runtime = runtime_of(tree)
+        runtime = runtime_of(tree, self.lock.packages)
         await disk.in_thread(tree.write, self.work.stage)
         await self._compile(runtime)
         return await self._attributed(await self._publish(runtime, key))

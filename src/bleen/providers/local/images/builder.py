@@ -6,14 +6,15 @@ from typing import assert_never
 
 from msgspec import structs
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Maker, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Maker, Stage, odds
 from bleen.domain.codec import digest_of
-from bleen.domain.errors import BuildFailed, ImageRejected, NotFound
+from bleen.domain.errors import BuildFailed, ImageRejected, InvalidInput, NotFound
 from bleen.domain.image import Digest, Image
 from bleen.domain.pipeline import Carried, Making, OfApplication, OfBase, OfMove, OfRenewal, Plan
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.bases import LocalBases, attributed, inputs_of
 from bleen.providers.local.images.candidates import Candidates, Planned
+from bleen.providers.local.images.chroot import refuse_without_tools
 from bleen.providers.local.images.embedded import Embedded
 from bleen.providers.local.images.full import Full, full_inputs
 from bleen.providers.local.images.provider import LocalImages, check_runtime
@@ -44,7 +45,7 @@ class LocalBuilder:
             return self._candidates.draft(digest)[0]
 
     def rules(self, digest: Digest) -> Path | None:
-        """Return the file of what a benchmark said of the image, or of the candidate; None where none was asked."""
+        """Return where what a benchmark said of the image, or of the candidate, lies or should; None where none was asked."""
         return self._candidates.rules(digest)
 
     # ---- planning ----
@@ -66,6 +67,8 @@ class LocalBuilder:
                     assert_never(making)
 
     async def _begin_base(self, order: BaseOrder) -> Plan:
+        for odd in odds(order.recipe):
+            raise InvalidInput(f"{order.recipe.image}: {odd.what}", why=odd.why, next=f"write {odd.instead}")
         lock, told = await self._locked(order)
         return await self._planned_base(order, lock, told)
 
@@ -85,10 +88,13 @@ class LocalBuilder:
 
     async def _planned_base(self, order: BaseOrder, lock: Lock, told: tuple[Stage, ...]) -> Plan:
         full = order.recipe.builder is Maker.FULL
-        key = await disk.in_thread(full_inputs if full else inputs_of, order.recipe, lock)
+        tools = self._bases.tools
+        key = await disk.in_thread(full_inputs, order.recipe, lock, tools) if full else inputs_of(order.recipe, lock)
         source = Distributed(order.recipe, lock, order.folder)
         version = max(suite.date for suite in lock.suites).strftime("%Y%m%d")
         plan = await self._planned(Planned(OfBase(order), key, Label(order.recipe.image, version, source, key, SCRATCH)))
+        if full and plan.image is None:
+            refuse_without_tools(tools)
         again = Stage("base", f"{len(lock.packages)} packages, as they were built before", cached=True)
         return structs.replace(plan, told=(*told, again) if plan.image else told)
 

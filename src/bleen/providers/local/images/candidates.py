@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from bleen.domain.base import Benchmark, Distributed
 from bleen.domain.codec import Value, decode, digest_of, encode
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest
@@ -124,11 +125,17 @@ class Candidates:
         raise NotFound(f"there is no image {digest}, and none is being built", next="bleen image list")
 
     def rules(self, digest: Digest) -> Path | None:
-        """Return the file of what a benchmark said of an image, or of a candidate; None where none was asked."""
+        """Return where what a benchmark said of an image, or of a candidate, lies or should; None where none was asked.
+
+        NotFound where there is neither.
+        """
+        source = self.described(digest).source
+        if not isinstance(source, Distributed) or source.recipe.benchmark is Benchmark.NONE:
+            return None
         kept = self._path("rules", digest, ".json")
         with suppress(NotFound):
-            kept = kept if kept.exists() else self.draft(digest)[0].with_name(RULES)
-        return kept if kept.exists() else None
+            return kept if kept.exists() else self.draft(digest)[0].with_name(RULES)
+        return kept
 
     def keep_rules(self, digest: Digest) -> None:
         """Keep what a benchmark said of a candidate that is published now."""
@@ -150,12 +157,15 @@ class Candidates:
         return digest_of(structs.replace(manifest.content, files=list_files(target))) == digest
 
     def sweep(self) -> None:
-        """Forget what nobody used for long, the oldest first, and plans without a use."""
+        """Forget what nobody used for long, the oldest first; plans without a use; what was said of images that are gone."""
         for kind, most in (("candidates", KEPT), ("plans", 4 * KEPT), ("drafts", 4 * KEPT)):
             found = sorted(_aged(self._store.root / kind), reverse=True)
             for at, path in found[most:]:
                 if time.time() - at > _IN_USE:
                     disk.remove_tree(path)
+        for at, path in _aged(self._store.root / "rules"):
+            if time.time() - at > _IN_USE and not (self._store.root / "manifests" / path.name).exists():
+                path.unlink(missing_ok=True)
 
     def _path(self, kind: str, key: Digest, ending: str = "") -> Path:
         return self._store.root / kind / f"{key.removeprefix('sha256:')}{ending}"

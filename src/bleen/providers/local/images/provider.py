@@ -133,7 +133,7 @@ class LocalImages:
             await disk.in_thread(self.store.remove, digest)
 
     def rules(self, digest: Digest) -> Path | None:
-        """Return what a benchmark said of the image; None where none was asked."""
+        """Return where what a benchmark said of the image lies or should; None where none was asked."""
         return Candidates(self.store).rules(digest)
 
     def tree(self, digest: Digest) -> Path:
