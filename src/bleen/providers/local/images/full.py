@@ -164,7 +164,7 @@ class Full:
 
     async def _judged(self, root: Chroot, system: Path, first: Judged | None) -> str:
         """Harden the system by the benchmark and judge it, before too unless ``first`` says what it was."""
-        oscap = OpenScap(root, self.recipe.benchmark, root.work / "oscap")
+        oscap = await disk.in_thread(OpenScap, root, self.recipe.benchmark, root.work / "oscap")
         first = first or await oscap.judge(system)
         await oscap.harden(system)
         found = Compliance(self.recipe.benchmark, first, await oscap.judge(system))
