@@ -40,7 +40,7 @@ class Body:
         wrong += [f"the part {part} runs {count} times" for part, count in leaders.items() if part and count > 1]
         if len(self.watchdogs()) != 1:
             wrong.append(f"there are {len(self.watchdogs())} watchdogs")
-        agents = [pid for pid in found if b"bleen.app.agent" in command_line(pid) and pid not in self.watchdogs()]
+        agents = [pid for pid in found if b"bleen.app\0agent" in command_line(pid) and pid not in self.watchdogs()]
         if len(agents) != 1:
             wrong.append(f"there are {len(agents)} host agents")
         return wrong

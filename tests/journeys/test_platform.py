@@ -126,7 +126,7 @@ def test_what_a_reboot_left_behind_is_no_hindrance(box: Box) -> None:
     box.bleen("up")
     box.write("hello")
     box.bleen("deploy", "hello")
-    for watcher in (b"bleen-watchdog", b"bleen.app.agent"):
+    for watcher in (b"bleen-watchdog", b"bleen.app\0agent"):
         kill(box, watcher)
     while left := survivors(box.settings):
         for pid in left:
@@ -137,7 +137,7 @@ def test_what_a_reboot_left_behind_is_no_hindrance(box: Box) -> None:
     assert (said.code, "bleen up" in said.err) == (3, True), said.err
     assert box.bleen("up").code == 0
     until(lambda: box.service("hello")["state"] == "serving", "a service that serves again")
-    for watcher in (b"bleen-watchdog", b"bleen.app.agent"):
+    for watcher in (b"bleen-watchdog", b"bleen.app\0agent"):
         kill(box, watcher)
     said = box.bleen("down")  # nobody watches what runs: it is found all the same, and ended
     assert said.out == "the platform has ended; bleen up starts it again\n"
@@ -199,7 +199,7 @@ def test_up_takes_over_what_nobody_watches(running: Box) -> None:
     """No part is started again, and its ports are not taken by a stranger."""
     before = survivors(running.settings)
     kill(running, b"bleen-watchdog")
-    kill(running, b"bleen.app.agent")
+    kill(running, b"bleen.app\0agent")
     said = running.bleen("up")
     assert said.code == 0, said.err
     assert survivors(running.settings) == before
@@ -319,4 +319,4 @@ def kill(box: Box, words: bytes) -> None:
     for pid in marked({"BLEEN_HOME": str(box.home)}):
         if words in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, signal.SIGKILL)
-    until(lambda: agent_pid(box.home) is None or words != b"bleen.app.agent", "the death of the agent")
+    until(lambda: agent_pid(box.home) is None or words != b"bleen.app\0agent", "the death of the agent")

@@ -1,6 +1,6 @@
 """The composition root: the only package that names concrete providers.
 
-`main` is the `bleen` command. `python -m bleen.app.agent` is the host agent, `python -m bleen.app.controller` the
+`main` is the `bleen` command. `python -m bleen.app agent` is the host agent, `python -m bleen.app controller` the
 controller: `bleen up` starts the first, which starts everything else.
 """
 

@@ -1,4 +1,4 @@
-"""The host agent, composed: ``python -m bleen.app.agent``."""
+"""The host agent, composed: ``python -m bleen.app agent``."""
 
 import asyncio
 import logging
@@ -53,7 +53,3 @@ def main() -> int:
 
 async def _run(settings: Settings) -> None:
     await serve(make_agent(settings), settings.runtime_path / "agent.sock")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

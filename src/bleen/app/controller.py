@@ -1,4 +1,4 @@
-"""The controller, composed: worker, activities and API in one process. ``python -m bleen.app.controller``."""
+"""The controller, composed: worker, activities and API in one process. ``python -m bleen.app controller``."""
 
 import asyncio
 import logging
@@ -204,7 +204,3 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

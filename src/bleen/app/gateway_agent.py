@@ -1,4 +1,4 @@
-"""The agent beside one Envoy in Azure: ``python -m bleen.app.gateway_agent``.
+"""The agent beside one Envoy in Azure: ``python -m bleen.app gateway_agent``.
 
 It writes what Envoy starts from, where that is not there yet, and prints how to start it; a service of the machine's own does
 that, so that neither ends with the other.
@@ -55,7 +55,3 @@ async def _run(settings: Settings) -> None:
             await agent.run()
         finally:
             await agent.close()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -151,23 +151,33 @@ def free_port() -> int:
 
 
 def _check_format(home: Path) -> None:
-    path = home / "format"
-    try:
-        found = path.read_text().strip()
-    except FileNotFoundError:
-        if all(p.name in _MAY_COME_FIRST for p in home.iterdir()):
-            return
-        raise InvalidInput(
-            f"{home} was not made by this Bleen",
-            why="it has no file 'format'",
-            next=f"move it away, or set BLEEN_HOME to another folder, then bleen up (nothing in {home} was changed)",
-        ) from None
-    if found != FORMAT:
+    found = _format_of(home)
+    if found not in ("", FORMAT):
         raise InvalidInput(
             f"{home} was made by another version of Bleen",
             why=f"its layout is {found[:20]!r}, and this version writes {FORMAT!r}",
             next="use the version that made it, or set BLEEN_HOME to another folder (nothing was changed)",
         )
+    # Asked again after a look at the rest: it may be another `bleen up` that makes this home at this moment.
+    if not found and _has_strangers(home) and not _format_of(home):
+        raise InvalidInput(
+            f"{home} was not made by this Bleen",
+            why="it has no file 'format'",
+            next=f"move it away, or set BLEEN_HOME to another folder, then bleen up (nothing in {home} was changed)",
+        )
+
+
+def _format_of(home: Path) -> str:
+    """Return the version of the home's layout; nothing where none is written."""
+    try:
+        return (home / "format").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _has_strangers(home: Path) -> bool:
+    """Return whether there is more than what may come before the format, and the beginnings of that file itself."""
+    return not all(p.name in _MAY_COME_FIRST or (p.name.startswith(".format.") and p.suffix == ".tmp") for p in home.iterdir())
 
 
 def _check_private(runtime: Path) -> None:

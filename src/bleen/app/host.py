@@ -35,7 +35,7 @@ class Start:
     def __init__(self, settings: Settings) -> None:
         self.log = settings.path / "logs" / "agent.log"
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        argv = (sys.executable, "-m", "bleen.app.agent")
+        argv = (sys.executable, "-m", "bleen.app", "agent")
         self._pid = watchdog.start(argv, env=environment_of(settings), log=self.log)
         self._code: int | None = None
 

@@ -90,7 +90,7 @@ def _controller(settings: Settings, needs: tuple[str, ...]) -> Part:
     port = settings.ports.api
     return Part(
         name="controller",
-        argv=(sys.executable, "-m", "bleen.app.controller"),
+        argv=(sys.executable, "-m", "bleen.app", "controller"),
         env={**environment_of(settings), **heap.ENVIRONMENT},
         cwd=str(Path.cwd()),
         ready=http_ready(f"http://127.0.0.1:{port}/readyz"),

@@ -57,7 +57,7 @@ from bleen.interfaces.views import (
     TokenList,
     TokenOrder,
 )
-from bleen.providers.transport import httpx
+from bleen.providers.transport import httpx, verification
 from bleen.workflows.messages import BuildRequest, DeployRequest, DeployResult, ScaleResult
 
 T = TypeVar("T")
@@ -72,9 +72,13 @@ class Client:
         self.server = server
         bearer = {"authorization": f"Bearer {server.token}"} if server.token else {}
         headers = bearer | {"accept": "application/json"}
-        secure = server.address.startswith("https:")  # certificates take 30 ms to load
         self._http = httpx.Client(
-            base_url=server.address, headers=headers, timeout=_QUICK, transport=transport, trust_env=False, verify=secure
+            base_url=server.address,
+            headers=headers,
+            timeout=_QUICK,
+            transport=transport,
+            trust_env=False,
+            verify=verification(server.address),
         )
 
     def __enter__(self) -> "Client":

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import holidays
-
 from bleen.domain.calendar import Holiday, PublicHolidays
 from bleen.domain.errors import InvalidInput
 
@@ -13,6 +11,8 @@ class HolidayAlmanac:
 
     def holidays(self, asked: PublicHolidays, years: Iterable[int]) -> Sequence[Holiday]:
         """See `bleen.ports.Almanac`."""
+        import holidays  # a tenth of a second, for whoever has a calendar
+
         known = holidays.list_supported_countries()
         if asked.country not in known:
             why = "countries are two letters, by ISO 3166"

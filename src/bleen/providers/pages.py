@@ -33,7 +33,7 @@ class PageEvents:
 
     def __init__(self, fleets: Fleets) -> None:
         self._fleets = fleets
-        self._client = httpx.AsyncClient(timeout=PATIENCE)
+        self._client = httpx.AsyncClient(timeout=PATIENCE, trust_env=False, verify=False)
         self._sums = Meters(_Sums)
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from bleen.domain.check import Check, CheckResult, CheckTime, CommandCheck, HttpCheck, title
 from bleen.domain.codec import Value
 from bleen.domain.errors import Unreachable
-from bleen.providers.transport import authorities, httpx
+from bleen.providers.transport import httpx, verification
 
 VISIT = 10.0
 """Seconds after which an answer to a visit is waited for no longer."""
@@ -65,8 +65,8 @@ def _headers(door: Door, release: str) -> dict[str, str]:
 
 
 def _client(door: Door, timeout: float, headers: dict[str, str]) -> httpx.AsyncClient:
-    """Return a client of a gateway, past any proxy. Plain HTTP needs no authorities, which take time to load."""
-    verify = authorities() if door.url.startswith("https:") else False
+    """Return a client of a gateway, past any proxy."""
+    verify = verification(door.url)
     return httpx.AsyncClient(base_url=door.url, timeout=timeout, headers=headers, trust_env=False, verify=verify)
 
 

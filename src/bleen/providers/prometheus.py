@@ -21,7 +21,7 @@ from bleen.providers.envoy import endings
 from bleen.providers.envoy.meter import COPIED_LATENCY, COUNTERS, GAUGES, ClusterSeen, Meter, clusters, upper_bound
 from bleen.providers.found import Found, read_all, tell
 from bleen.providers.odometer import Meters, Odometer
-from bleen.providers.transport import httpx
+from bleen.providers.transport import httpx, verification
 
 PATIENCE = 2.0
 """Seconds to wait for an answer."""
@@ -56,7 +56,7 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE)
+        self._client = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE, verify=verification(self.url))
 
     async def close(self) -> None:
         """Give back its sockets."""

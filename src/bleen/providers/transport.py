@@ -13,3 +13,8 @@ import httpx as httpx  # noqa: E402
 def authorities() -> ssl.SSLContext:
     """Return what certificates are verified by: this machine's authorities, which take 30 to 60 ms to load, read once."""
     return httpx.create_ssl_context()
+
+
+def verification(url: str) -> ssl.SSLContext | bool:
+    """Return what a client of ``url`` verifies by. Plain HTTP needs no authorities, which take time to load."""
+    return authorities() if url.startswith("https:") else False

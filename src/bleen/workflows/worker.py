@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from bleen import __version__
 from bleen.domain.errors import BleenError, Unreachable
 from bleen.workflows.activities import Activities
 from bleen.workflows.build import BuildWorkflow
@@ -66,6 +67,7 @@ def make_worker(client: Client, world: World, task_queue: str = TASK_QUEUE) -> W
     return Worker(
         client,
         task_queue=task_queue,
+        build_id=f"bleen-{__version__}",  # otherwise every loaded module is hashed for one: a quarter of a second
         workflows=list(WORKFLOWS),
         activities=_activities(client, world, task_queue),
         workflow_runner=sandbox(),

@@ -7,7 +7,7 @@ import msgspec
 
 from bleen.domain.finding import Check, Finding, Report, Severity, not_checked
 from bleen.domain.inventory import Package
-from bleen.providers.transport import httpx
+from bleen.providers.transport import httpx, verification
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _AT_ONCE = 1000
@@ -30,7 +30,7 @@ def check_advisories(packages: Sequence[Package], url: str) -> Report:
         fix = "set BLEEN_OSV_URL to a server that speaks OSV's API, on the machine of the controller"
         return Report(findings=(not_checked(subject, "no source of advisories is configured", fix, "advisories"),))
     try:
-        with httpx.Client(base_url=url, timeout=_TIMEOUT) as client:
+        with httpx.Client(base_url=url, timeout=_TIMEOUT, verify=verification(url)) as client:
             findings = tuple(_ask(client, packages))
     except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError, KeyError, TypeError) as error:
         why = f"{url} does not answer as it should: {str(error) or type(error).__name__}"

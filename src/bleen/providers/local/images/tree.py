@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bleen.domain.errors import BuildFailed, ImageRejected
@@ -15,12 +15,15 @@ EXECUTABLE = 0o555
 _CHUNK = 1 << 20
 
 
-def hash_file(path: Path) -> Digest:
+def hash_file(path: Path | str) -> Digest:
     """Return the digest of the bytes in ``path``, which is no link."""
     found = hashlib.sha256()
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while chunk := os.read(file, _CHUNK):
             found.update(chunk)
+    finally:
+        os.close(file)
     return f"sha256:{found.hexdigest()}"
 
 
@@ -107,7 +110,7 @@ def fingerprint(top: Path) -> bytes:
 def check_tree(top: Path, files: Sequence[File]) -> None:
     """Read every byte below ``top``; ImageRejected names a file that is not as ``files`` says, is missing or was added."""
     expected = {file.path: file for file in files}
-    folders = {str(parent) for file in files for parent in Path(file.path).parents}
+    folders = _folders(expected)
     for path, entry in walk(top):
         if entry.is_dir(follow_symlinks=False):
             if path not in folders:
@@ -116,21 +119,32 @@ def check_tree(top: Path, files: Sequence[File]) -> None:
         file = expected.pop(path, None)
         if file is None:
             raise _rejected(path, "it was added to the image")
-        _check_file(top / path, file, entry)
+        _check_file(entry, file)
     if expected:
         raise _rejected(min(expected), "it is missing")
 
 
-def _check_file(path: Path, file: File, entry: os.DirEntry[str]) -> None:
+def _folders(paths: Iterable[str]) -> set[str]:
+    """Return every folder on the way to ``paths``."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+def _check_file(entry: os.DirEntry[str], file: File) -> None:
     if file.link or entry.is_symlink():
-        if not (file.link and entry.is_symlink() and str(path.readlink()) == file.link):
+        if not (file.link and entry.is_symlink() and str(Path(entry.path).readlink()) == file.link):
             raise _rejected(file.path, "it is a link, or points, where it did not")
         return
     status = entry.stat(follow_symlinks=False)
     mode = EXECUTABLE if file.executable else PLAIN
     if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != mode:
         raise _rejected(file.path, f"its mode is {stat.filemode(status.st_mode)}, not {mode:o}")
-    if status.st_size != file.size or hash_file(path) != file.digest:
+    if status.st_size != file.size or hash_file(entry.path) != file.digest:
         raise _rejected(file.path, "its bytes are not those of its digest")
 
 
