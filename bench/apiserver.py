@@ -8,6 +8,7 @@ from bleen import __version__
 from bleen.domain.command import Command
 from bleen.domain.errors import NothingToDo
 from bleen.domain.image import Image
+from bleen.domain.notice import Notice
 from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
@@ -22,7 +23,6 @@ from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, Memory
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.log import MemorySeal
 from bleen.providers.memory.metrics import MemoryMetrics
-from bleen.providers.memory.notices import MemoryNotices
 from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -73,6 +73,9 @@ class Idle:
     async def renewal(self) -> RenewalState | None:
         return None
 
+    async def tell(self, notice: Notice) -> None:
+        """Nobody hears of it."""
+
     async def active(self) -> Sequence[tuple[str, str]]:
         return ()
 
@@ -89,7 +92,6 @@ def providers(url: str) -> Providers:
         control=Idle(),
         ledger=ledger,
         notary=Notary(ledger, PostgresLog(ledger.database), MemorySeal()),
-        notices=MemoryNotices(),
         almanac=MemoryAlmanac(),
         freezes=Freezes(ledger, utc_now),
         fleets=MemoryFleets(images, MemoryBackends(gateways)),

@@ -22,7 +22,7 @@ from bleen.domain.issuer import Claims, DeviceErrand, Errand
 from bleen.domain.ledger import Draft, Entry, Query
 from bleen.domain.merkle import Node
 from bleen.domain.note import Checkpoint, Verifier
-from bleen.domain.notice import Notice
+from bleen.domain.notice import Dispatch, Notice
 from bleen.domain.patching import Patching
 from bleen.domain.pipeline import Carried, Making, Plan
 from bleen.domain.provenance import Provenance
@@ -310,10 +310,13 @@ class Almanac(Protocol):
 
 
 class Notices(Protocol):
-    """Tells people what they should hear of without looking."""
+    """Tells people what they should hear of without looking: each of its channels by itself."""
 
-    async def tell(self, notice: Notice) -> None:
-        """Tell it. Unreachable where it did not get through; it may have."""
+    async def channels(self, notice: Notice) -> Sequence[str]:
+        """Return the names of the channels that are to hear of ``notice``."""
+
+    async def tell(self, dispatch: Dispatch, channel: str) -> None:
+        """Tell it to one of them. Unreachable where it did not get through; it may have."""
 
 
 class Traces(Protocol):

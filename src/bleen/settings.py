@@ -69,7 +69,9 @@ class Settings(Value, frozen=True):
     database_url: str
     """A PostgreSQL server; empty: embedded."""
     notify: tuple[str, ...] = ()
-    """The command that gets each notice as JSON on its standard input; empty: notices go to the controller's log."""
+    """The command that gets each notice as JSON on its standard input; empty: the log has warnings and what is critical."""
+    channels: str = ""
+    """The file that says where notices go; empty: to ``notify`` alone."""
     engine: EngineAccess = EngineAccess()
     """How to reach the cluster of ``engine_address``."""
     engine_binary: str = ""
@@ -137,6 +139,7 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         engine_address=environ.get("BLEEN_ENGINE_ADDRESS", ""),
         database_url=environ.get("BLEEN_DATABASE_URL", ""),
         notify=_command(environ, "BLEEN_NOTIFY"),
+        channels=_path(environ, "BLEEN_CHANNELS"),
         engine=_engine_access(environ),
         engine_binary=environ.get("BLEEN_ENGINE_BINARY", ""),
         prometheus_url=environ.get("BLEEN_PROMETHEUS_URL", ""),

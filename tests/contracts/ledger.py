@@ -29,6 +29,7 @@ from bleen.domain.ledger import (
     GlassBroken,
     HostsChanged,
     Measured,
+    NoticeLost,
     Query,
     ReleaseMade,
     RenewalBegun,
@@ -145,6 +146,7 @@ def sample_events() -> tuple[Event, ...]:
         EnvironmentThawed("it has moved"),
         CalendarSet(Calendar(zone="Europe/Berlin"), (Holiday("2026-12-25", "Christmas Day"),)),
         FreezeOverridden("deploy", "a hole is open"),
+        NoticeLost("rolled-back", "on-call", "its server did not take it, or did not answer"),
         HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
         Gated(
             image=f"sha256:{5:064x}",

@@ -6,6 +6,7 @@ import pytest
 
 from bleen.domain.base import Recipe
 from bleen.domain.calendar import Calendars
+from bleen.domain.channel import Channels
 from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
 from bleen.domain.service import Service
@@ -13,11 +14,13 @@ from bleen.interfaces.repository.document import parse_document
 from bleen.interfaces.repository.reference import (
     ACCESS_EXAMPLE,
     CALENDARS_EXAMPLE,
+    CHANNELS_EXAMPLE,
     EXAMPLE,
     IMAGE_EXAMPLE,
     POLICY_EXAMPLE,
     access_reference,
     calendars_reference,
+    channels_reference,
     image_reference,
     policy_reference,
     service_reference,
@@ -29,7 +32,16 @@ PAGE = Path(__file__).parents[2] / "docs/reference/service-file.md"
 IMAGE_PAGE = PAGE.with_name("image-file.md")
 POLICY_PAGE = PAGE.with_name("policy-file.md")
 CALENDARS_PAGE = PAGE.with_name("calendars-file.md")
+CHANNELS_PAGE = PAGE.with_name("channels-file.md")
 ACCESS_PAGE = PAGE.with_name("access-file.md")
+PAGES = [
+    (Service, PAGE),
+    (Recipe, IMAGE_PAGE),
+    (Policy, POLICY_PAGE),
+    (Calendars, CALENDARS_PAGE),
+    (Channels, CHANNELS_PAGE),
+    (Access, ACCESS_PAGE),
+]
 
 
 def test_the_page_is_what_the_types_say() -> None:
@@ -38,13 +50,11 @@ def test_the_page_is_what_the_types_say() -> None:
     assert IMAGE_PAGE.read_text("utf-8") == image_reference()
     assert POLICY_PAGE.read_text("utf-8") == policy_reference()
     assert CALENDARS_PAGE.read_text("utf-8") == calendars_reference()
+    assert CHANNELS_PAGE.read_text("utf-8") == channels_reference()
     assert ACCESS_PAGE.read_text("utf-8") == access_reference()
 
 
-@pytest.mark.parametrize(
-    ("top", "path"),
-    [(Service, PAGE), (Recipe, IMAGE_PAGE), (Policy, POLICY_PAGE), (Calendars, CALENDARS_PAGE), (Access, ACCESS_PAGE)],
-)
+@pytest.mark.parametrize(("top", "path"), PAGES)
 def test_the_page_names_every_key_of_every_struct(top: type, path: Path) -> None:
     """No key can be added without its row."""
     page = path.read_text("utf-8")
@@ -78,6 +88,12 @@ def test_the_calendars_on_the_page_are_good_ones() -> None:
     """They stand there word for word."""
     assert not mismatches(parse_document(CALENDARS_EXAMPLE.encode(), "example"), Calendars)
     assert CALENDARS_EXAMPLE in CALENDARS_PAGE.read_text("utf-8")
+
+
+def test_the_channels_on_the_page_are_good_ones() -> None:
+    """They stand there word for word."""
+    assert not mismatches(parse_document(CHANNELS_EXAMPLE.encode(), "example"), Channels)
+    assert CHANNELS_EXAMPLE in CHANNELS_PAGE.read_text("utf-8")
 
 
 def test_the_access_file_on_the_page_is_a_good_one() -> None:

@@ -69,7 +69,6 @@ class Estate:
         self.providers = Providers(
             control=self.control,
             ledger=self.ledger,
-            notices=notices,
             almanac=MemoryAlmanac(),
             freezes=world.freezes,
             notary=Notary(self.ledger, MemoryLog(self.ledger), MemorySeal()),

@@ -14,6 +14,7 @@ from bleen.domain.errors import BleenError, NothingToDo
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Event, Finished, Query, ReleaseMade, RolloutStarted, Settled
+from bleen.domain.notice import Dispatch, Notice
 from bleen.domain.pipeline import Building
 from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
@@ -146,6 +147,11 @@ class InlineControl:
 
     async def renewal(self) -> RenewalState | None:
         return RenewalState(self.agenda) if self.agenda else None
+
+    async def tell(self, notice: Notice) -> None:
+        dispatch = Dispatch("msg_1", self._world.clock(), notice)
+        for channel in await self._world.notices.channels(notice):
+            await self._world.notices.tell(dispatch, channel)
 
     async def active(self) -> Sequence[tuple[str, str]]:
         return sorted(self._runs)

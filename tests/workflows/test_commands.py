@@ -18,6 +18,7 @@ from bleen.domain.service import BlueGreen, Checks
 from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.activities import Activities
 from bleen.workflows.control import Control
+from bleen.workflows.herald import Herald
 from bleen.workflows.messages import Refused, Resized, RolloutInput, RolloutRequest, ScaleRequest, Started, Steered
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import rollout_id
@@ -154,7 +155,9 @@ async def test_a_command_to_nobody_says_so(stage: Stage) -> None:
 async def test_a_late_command_says_so_on_the_time_skipping_server_too(time_skipping: Client) -> None:
     """One server says "already completed", the other "not found": both are a conflict here."""
     async with Stage(time_skipping).working() as stage:
-        release = await ActivityEnvironment().run(Activities(stage.world).prepare_release, stage.request("1"))
+        release = await ActivityEnvironment().run(
+            Activities(stage.world, Herald(stage.client, stage.queue, stage.clock)).prepare_release, stage.request("1")
+        )
         request = RolloutRequest(ENVIRONMENT, stage.service, ("hello.localhost",), release.number, quick(), 1, "ada")
         await time_skipping.execute_workflow(
             RolloutWorkflow.run,

@@ -7,7 +7,7 @@ from bleen.domain.finding import Finding, Severity, not_checked
 from bleen.domain.ledger import Query
 from bleen.domain.policy import Gated, Policy, Waiver
 from bleen.workflows.messages import DeployResult, Refused, Started
-from tests.workflows.stage import ENVIRONMENT, Stage
+from tests.workflows.stage import ENVIRONMENT, Stage, eventually
 
 HOLE = Finding("CVE-2026-1", Severity.CRITICAL, "a hole", "libfoo", "1.0", "1.1", fix="use libfoo 1.1")
 HOST = not_checked("the operating system", "it is the machine's own", "patch the machine", "host")
@@ -31,6 +31,20 @@ async def test_a_blocked_image_becomes_no_release(stage: Stage) -> None:
     assert not await stage.memory.releases(stage.service)
     (entry,) = await gates(stage)
     assert (entry.allowed, entry.blocking, entry.not_checked) == (False, (HOLE,), (HOST.what,))
+
+
+async def test_people_hear_of_a_deployment_that_a_gate_refuses(stage: Stage) -> None:
+    """Once, with the finding and what to type."""
+    stage.scanner.find("1", HOLE)
+    assert isinstance(await deploy(stage, Policy()), Refused)
+
+    async def told() -> bool:
+        return bool(stage.notices.told)
+
+    await eventually(told, "somebody heard of it")
+    [notice] = stage.notices.told
+    assert (notice.kind, notice.environment, notice.service) == ("gate-failed", ENVIRONMENT, stage.service)
+    assert "CVE-2026-1 in libfoo 1.0" in notice.what and "bleen image scan" in notice.next
 
 
 @pytest.mark.parametrize("found", [(), (HOST,)])

@@ -136,6 +136,7 @@ async def test_a_patch_that_fails_is_told_once_and_not_tried_again(stage: Stage)
     publish(stage)
     await stage.control.keep_renewing(fast())
     await resting(stage, "stays where it is")
+    await eventually(lambda: _told(stage, "patch-stopped"), "people are told")
     await asyncio.sleep(1)
     assert [type(e.event) for e in await stage.entries(RenewalBegun)] == [RenewalBegun]
     (notice,) = [told for told in stage.notices.told if told.kind == "patch-stopped"]

@@ -21,6 +21,7 @@ from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.memory.fleets import Behaviour
 from bleen.workflows.activities import Activities
+from bleen.workflows.herald import Herald
 from bleen.workflows.messages import Refused, Resized, RolloutRequest, Started, Unchanged
 from bleen.workflows.starting import Starting, rollout_id
 from tests.fixtures.engine import RunningEngine
@@ -325,7 +326,8 @@ async def test_of_those_who_wait_the_last_wins(stage: Stage) -> None:
 async def test_a_deployment_that_was_held_up_does_not_undo_a_newer_one(stage: Stage, client: Client) -> None:
     """By a long build, or by the death of who built: refused beside the newer one, and after it. Asked for anew, it goes."""
     await stage.deployed("1")
-    late = await ActivityEnvironment().run(Activities(stage.world).prepare_release, stage.request("2"))
+    activities = Activities(stage.world, Herald(stage.client, stage.queue, stage.clock))
+    late = await ActivityEnvironment().run(activities.prepare_release, stage.request("2"))
     request = RolloutRequest(ENVIRONMENT, stage.service, (f"{stage.service}.localhost",), late.number, quick(), 2, "ada")
     held_up = structs.replace(request, token="held up", asked=datetime.now(UTC) - timedelta(minutes=1))
     begin = Starting(client, stage.world, stage.queue).begin

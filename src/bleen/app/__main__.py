@@ -1,12 +1,9 @@
-"""The programs of a platform: ``python -m bleen.app PROGRAM``. `bleen up` starts the agent, which starts everything else.
+"""The programs of a platform: ``python -m bleen.app PROGRAM``. `bleen up` starts the agent, which starts everything else."""
 
-What is loaded at the start stays until the end. To look through it for garbage while it is loaded takes a tenth of the
-start, and to do so again at each later collection some milliseconds: it is set aside.
-"""
-
-import gc
 import sys
 from importlib import import_module
+
+from bleen.app.loading import loading
 
 _PROGRAMS = ("agent", "controller", "gateway_agent")
 
@@ -15,10 +12,8 @@ def _main(name: str) -> int:
     if name not in _PROGRAMS:
         sys.stderr.write(f"there is no program {name!r}: it is one of {', '.join(_PROGRAMS)}\n")
         return 2
-    gc.disable()
-    program = import_module(f"bleen.app.{name}")
-    gc.freeze()
-    gc.enable()
+    with loading():
+        program = import_module(f"bleen.app.{name}")
     code: int = program.main()
     return code
 

@@ -1,36 +1,21 @@
-"""The host agent, composed: ``python -m bleen.app agent``."""
+"""The host agent: ``python -m bleen.app agent``.
+
+The parts of the platform are started first of all: they load while the rest of the agent does, `bleen.app.machine`.
+"""
 
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 
 from bleen.app.home import make_home
-from bleen.app.parts import parts_of, places_of
+from bleen.app.loading import loading
+from bleen.app.parts import parts_of
 from bleen.domain.errors import BleenError, Conflict, Permanent
-from bleen.providers.envoy.backends import EnvoyBackends
-from bleen.providers.local.agent import Agent
-from bleen.providers.local.api import serve
-from bleen.providers.local.images.provider import LocalImages
-from bleen.providers.local.machine import Machine
 from bleen.providers.local.parts import PartRunner
-from bleen.providers.local.sandbox import probe_isolation
-from bleen.providers.local.secrets import FolderSecrets
-from bleen.providers.local.watchdog import REFUSED
+from bleen.providers.local.store import Shelf
+from bleen.providers.local.watchdog import REFUSED, allow_many_files, lock_home
 from bleen.settings import Settings, read_settings
-
-
-def make_agent(settings: Settings) -> Agent:
-    """Return the agent of the platform of ``settings``, on this machine."""
-    home = settings.path
-    machine = Machine(
-        home=home,
-        images=LocalImages(home),
-        secrets=FolderSecrets(home),
-        level=probe_isolation(),
-        several_regions=len(settings.regions) > 1,
-    )
-    backends = {place.region: EnvoyBackends([place]) for place in places_of(settings)}
-    return Agent(machine, backends, PartRunner(parts_of(settings), home, machine.shelf))
 
 
 def main() -> int:
@@ -52,4 +37,17 @@ def main() -> int:
 
 
 async def _run(settings: Settings) -> None:
-    await serve(make_agent(settings), settings.runtime_path / "agent.sock")
+    lock = lock_home(settings.path)
+    allow_many_files()
+    shelf = Shelf()
+    parts = PartRunner(parts_of(settings), settings.path, shelf)
+    await parts.begin()
+    keep = await asyncio.to_thread(_load)
+    await keep(settings, parts, shelf, lock)
+
+
+def _load() -> Callable[[Settings, PartRunner, Shelf, int], Awaitable[None]]:
+    with loading():
+        from bleen.app.machine import keep
+
+        return keep

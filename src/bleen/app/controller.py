@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 from functools import cached_property
+from pathlib import Path
 
 from temporalio.client import Client
 
@@ -17,6 +18,7 @@ from bleen.domain.issuer import Access
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.api.server import build_api, serve
 from bleen.interfaces.repository.access import read_access
+from bleen.interfaces.repository.channels import load_channels
 from bleen.interfaces.views import Part, PlatformView
 from bleen.ports import Issuers
 from bleen.providers.almanac import HolidayAlmanac
@@ -27,6 +29,8 @@ from bleen.providers.local.heap import keep_giving_back
 from bleen.providers.local.images.bases import LocalBases
 from bleen.providers.local.images.builder import LocalBuilder
 from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.local.secrets import FolderSecrets
+from bleen.providers.notices.channels import ChannelNotices
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -62,7 +66,7 @@ class Controller:
         self.builder = LocalBuilder(images, self.bases)
         self.scanner = ImageScanner(self.builder, self.bases, osv_url=settings.osv_url)
         self.ledger = _ledger(settings)
-        self.notices = Hook(settings.notify)
+        self.notices = _notices(settings)
         self.seal = FileSeal(settings.path / "audit", settings.environment)
         self.notary = Notary(self.ledger, PostgresLog(self.ledger.database), self.seal)
         self.control = Control(client, self.queue, self._trouble)
@@ -97,7 +101,6 @@ class Controller:
             patches=self.settings.patches,
             ledger=self.ledger,
             notary=self.notary,
-            notices=self.notices,
             almanac=HolidayAlmanac(),
             freezes=self.world.freezes,
             fleets=self.provided.fleets,
@@ -164,6 +167,14 @@ class Controller:
                 for p in await self.agent.parts()
             ),
         )
+
+
+def _notices(settings: Settings) -> ChannelNotices | Hook:
+    hook = Hook(settings.notify)
+    if not settings.channels:
+        return hook
+    channels, secrets = load_channels(Path(settings.channels)), FolderSecrets(settings.path)
+    return ChannelNotices(channels, secrets, settings.path / "secrets", hook)
 
 
 def _issuers(access: Access) -> Issuers | None:

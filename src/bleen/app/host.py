@@ -9,14 +9,17 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from bleen.app.home import environment_of
 from bleen.domain.errors import BleenError, PortTaken, StartFailed, StorageFull, Unreachable
 from bleen.providers.local import watchdog
-from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.parts import PartSeen, PartState
 from bleen.providers.local.process import ProcessId, command_line, identify, marked, send
 from bleen.settings import Settings
+
+if TYPE_CHECKING:
+    from bleen.providers.local.fleets import AgentFleets
 
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
@@ -141,7 +144,9 @@ def _marked(settings: Settings) -> Iterator[ProcessId]:
 
 
 @asynccontextmanager
-async def _agent(settings: Settings) -> AsyncIterator[AgentFleets]:
+async def _agent(settings: Settings) -> AsyncIterator["AgentFleets"]:
+    from bleen.providers.local.fleets import AgentFleets  # loaded while an agent that was just started does
+
     agent = AgentFleets(settings.runtime_path / "agent.sock")
     try:
         yield agent
@@ -155,7 +160,7 @@ async def _stop(settings: Settings) -> None:
         await agent.stop_everything()
 
 
-async def _reach(settings: Settings, agent: AgentFleets) -> None:
+async def _reach(settings: Settings, agent: "AgentFleets") -> None:
     """Return when the agent answers. One that is frozen, or whose socket was removed, is started again by its watchdog."""
     began, revived = time.monotonic(), False
     while True:

@@ -91,6 +91,7 @@ class LocalPlatform:
         from bleen.app import host
 
         _check_access(self.settings)
+        _check_channels(self.settings)
         _check_traces(self.settings)
         kept = bool(host.survivors(self.settings))
         _check_ports(self.settings)
@@ -158,6 +159,14 @@ def _check_access(settings: Settings) -> None:
         from bleen.interfaces.repository.access import read_access
 
         read_access(settings.access_file)
+
+
+def _check_channels(settings: Settings) -> None:
+    """Refuse a file of channels that is wrong before anything is started: InvalidFiles."""
+    if settings.channels:
+        from bleen.interfaces.repository.channels import load_channels
+
+        load_channels(Path(settings.channels))
 
 
 def _check_traces(settings: Settings) -> None:

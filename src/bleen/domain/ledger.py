@@ -148,6 +148,14 @@ class FreezeOverridden(Tagged, frozen=True):
     reason: str
 
 
+class NoticeLost(Tagged, frozen=True):
+    """A notice did not get through to a channel in a day, or cannot."""
+
+    kind: str
+    channel: str
+    why: str
+
+
 class BaseRenewed(Tagged, frozen=True):
     """A base was built anew, for the fixes that were pending; what stood on the old one is to follow."""
 
@@ -189,6 +197,7 @@ Event = (
     | EnvironmentThawed
     | CalendarSet
     | FreezeOverridden
+    | NoticeLost
     | Gated
     | BaseRenewed
     | RenewalBegun

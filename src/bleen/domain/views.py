@@ -26,6 +26,7 @@ from bleen.domain.ledger import (
     GlassBroken,
     HostsChanged,
     Measured,
+    NoticeLost,
     ReleaseMade,
     RenewalBegun,
     RenewalStopped,
@@ -195,7 +196,7 @@ def _lines(entry: Entry) -> Iterator[Line]:
             return
         case BaseRenewed() | RenewalBegun() | RenewalStopped():
             return
-        case EnvironmentFrozen() | EnvironmentThawed() | CalendarSet() | FreezeOverridden():
+        case EnvironmentFrozen() | EnvironmentThawed() | CalendarSet() | FreezeOverridden() | NoticeLost():
             return
         case _:
             assert_never(entry.event)

@@ -24,6 +24,7 @@ from bleen.domain.ledger import (
     GlassBroken,
     HostsChanged,
     Measured,
+    NoticeLost,
     ReleaseMade,
     RenewalBegun,
     RenewalStopped,
@@ -276,6 +277,8 @@ def event_words(event: Event) -> str:
             return f"set the calendar: {calendar_words(calendar, holidays)}"
         case FreezeOverridden(act):
             return f"overrode the freeze to {act}"
+        case NoticeLost(kind, channel):
+            return f"gave up telling {channel}: {kind}"
         case HostsChanged(_, after):
             return f"answers to {', '.join(after)}"
         case Gated(image, allowed):
@@ -320,6 +323,8 @@ def event_why(event: Event) -> str:
             return reason
         case FreezeOverridden(_, reason):
             return reason
+        case NoticeLost(_, _, why):
+            return why
     return ""
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from bleen.domain.codec import encode
 from bleen.domain.errors import Unreachable
-from bleen.domain.notice import Notice
+from bleen.domain.notice import Dispatch, Level, Notice
 
 PATIENCE = 20.0
 """Seconds that the command may take."""
@@ -27,10 +27,17 @@ class Hook:
         self._command = tuple(command)
         self._patience = patience
 
-    async def tell(self, notice: Notice) -> None:
+    async def channels(self, notice: Notice) -> Sequence[str]:
+        """See `bleen.ports.Notices`. The log has what somebody may have to act on."""
+        if self._command:
+            return ("command",)
+        return ("log",) if notice.level.rank >= Level.WARNING.rank else ()
+
+    async def tell(self, dispatch: Dispatch, channel: str) -> None:
         """See `bleen.ports.Notices`."""
+        notice = dispatch.notice
         if not self._command:
-            _log.warning("%s: %s (%s)", notice.rollout, notice.what, notice.why)
+            _log.warning("%r: %r (%r)", notice.rollout, notice.what, notice.why)
             return
         said = await self._run(encode(notice) + b"\n")
         if said:

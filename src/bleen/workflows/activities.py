@@ -19,6 +19,7 @@ from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.workflows.building import Pipeline
+from bleen.workflows.herald import Herald, occasion
 from bleen.workflows.messages import DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
 from bleen.workflows.pulse import pulse
 from bleen.workflows.watching import Watching
@@ -29,8 +30,9 @@ from bleen.workflows.world import World
 class Activities:
     """The activities of the rollout workflow, and those that make a release."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, herald: Herald) -> None:
         self._world = world
+        self._herald = herald
 
     # ---- making a release ----
 
@@ -161,9 +163,14 @@ class Activities:
 
     @activity.defn
     async def notify(self, notice: Notice) -> None:
-        """Tell people."""
+        """Have people told: whoever asks for it waits for no channel."""
         async with pulse():
-            await self._world.notices.tell(notice)
+            await self._tell(notice)
+
+    async def _tell(self, notice: Notice) -> None:
+        if not await self._world.notices.channels(notice):
+            return
+        await self._herald.tell(notice, occasion())
 
     @activity.defn
     async def watch(self, order: Order) -> Watched:

@@ -15,6 +15,7 @@ from bleen.domain.codec import digest_of
 from bleen.domain.command import Command, GoBack, Scale
 from bleen.domain.errors import BleenError, NothingToDo, Unreachable
 from bleen.domain.image import Image
+from bleen.domain.notice import Notice
 from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import Rollout
@@ -23,6 +24,7 @@ from bleen.ports import Tell
 from bleen.workflows.build import BuildWorkflow
 from bleen.workflows.converter import domain_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
+from bleen.workflows.herald import Herald
 from bleen.workflows.messages import (
     BuildRequest,
     BuildResult,
@@ -39,6 +41,7 @@ from bleen.workflows.messages import (
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
+from bleen.workflows.world import utc_now
 
 _LOOK = 0.2
 """Seconds between two looks at a build."""
@@ -173,6 +176,11 @@ class Control:
         async with self._engine():
             ids = [execution.id.split("/") async for execution in self._client.list_workflows(query)]
         return sorted((environment, service) for _, environment, service in ids)
+
+    async def tell(self, notice: Notice) -> None:
+        """Have people told; it is on its way when this returns."""
+        async with self._engine():
+            await Herald(self._client, self._task_queue, utc_now).tell(notice, str(uuid.uuid4()))
 
     async def keep_renewing(self, timetable: Timetable) -> None:
         """Have bases renewed by ``timetable`` from now on, whoever did so before."""

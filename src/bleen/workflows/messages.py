@@ -11,6 +11,7 @@ from bleen.domain.finding import Finding
 from bleen.domain.gate import Gate
 from bleen.domain.image import Digest, Image, Source
 from bleen.domain.ledger import Draft
+from bleen.domain.notice import Dispatch
 from bleen.domain.pipeline import Plan
 from bleen.domain.policy import Policy
 from bleen.domain.release import Release, Runtime
@@ -364,6 +365,13 @@ class RenewalState(Value, frozen=True):
     """When that look was."""
     error: str = ""
     """Why the last look, or what it led to, did not come about; it is tried again."""
+
+
+class Delivery(Value, frozen=True):
+    """A notice, and one of the channels that are to have it."""
+
+    dispatch: Dispatch
+    channel: str
 
 
 class Subject(Value, frozen=True):

@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from bleen.domain.errors import BleenError, Conflict, NothingToDo, Permanent
     from bleen.domain.laws import check
     from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Finished, Measured, Settled
-    from bleen.domain.notice import notice
+    from bleen.domain.notice import Notice, notice, outcome_notice
     from bleen.domain.plan import check_turn, serving_now
     from bleen.domain.refusal import refuse
     from bleen.domain.rollout import Observation, Promoted, Rollout
@@ -50,6 +50,8 @@ with workflow.unsafe.imports_passed_through():
 
 T = TypeVar("T")
 
+OUTCOMES_TOLD = "outcomes-told"
+"""Names a change, for histories that began before it: settled rollouts are told."""
 FAILED = (FailureError, BleenError)
 """What an activity can end with. Anything else is a fault in here: it fails the workflow task, which
 the engine tries again until the code is mended."""
@@ -103,6 +105,8 @@ class RolloutWorkflow:
         self._closed = False
         self._error = ""
         self._failures = 0
+        self._tellings: set[asyncio.Task[Any]] = set()
+        """Notices that are being handed over: the rollout does not end before."""
 
     @workflow.run
     async def run(self, given: RolloutInput) -> RolloutResult:
@@ -329,8 +333,13 @@ class RolloutWorkflow:
         """Tell people what they should hear of. The rollout does not wait for them to be told."""
         told = notice(self._plan, decision)
         if told is not None:
-            telling = workflow.start_activity_method(Activities.notify, told, retry_policy=_FEW, **_LONG)
-            telling.add_done_callback(_forget)
+            self._herald(told)
+
+    def _herald(self, told: Notice) -> None:
+        telling = workflow.start_activity_method(Activities.notify, told, retry_policy=_FEW, **_LONG)
+        self._tellings.add(telling)
+        telling.add_done_callback(self._tellings.discard)
+        telling.add_done_callback(_forget)
 
     async def _flush(self, *more: Draft) -> int:
         kept = self._outbox.pending
@@ -347,6 +356,8 @@ class RolloutWorkflow:
         if settled and rollout.outcome is not None:
             serving = serving_now(seen)
             self._outbox.add(rollout.id, Settled(rollout.outcome, serving[1] if serving else None))
+            if workflow.patched(OUTCOMES_TOLD):
+                self._herald(outcome_notice(rollout, rollout.outcome))
 
     # ---- what can come between ----
 
@@ -395,13 +406,13 @@ class RolloutWorkflow:
             self._take(Abort("cancellation"))
 
     async def _leave(self, result: RolloutResult) -> RolloutResult:
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._tellings)
         if self._waiting is not None:
             workflow.continue_as_new(RolloutInput(self._waiting))
         return result
 
     async def _renew(self) -> None:
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._tellings)
         outbox = self._outbox
         carried = Carried(self._plan, self._decision, outbox.number, self._waiting, outbox.pending, self._gate)
         workflow.continue_as_new(RolloutInput(self._request, carried))

@@ -20,14 +20,25 @@ from bleen.workflows.activities import Activities
 from bleen.workflows.build import BuildWorkflow
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
+from bleen.workflows.herald import Herald
 from bleen.workflows.making import Making
+from bleen.workflows.notify import NotifyWorkflow
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.renewing import Renewing
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, Starting
+from bleen.workflows.telling import Telling
 from bleen.workflows.world import World
 
-WORKFLOWS = (RolloutWorkflow, DeployWorkflow, BuildWorkflow, RollbackWorkflow, ScaleWorkflow, RenewalWorkflow)
+WORKFLOWS = (
+    RolloutWorkflow,
+    DeployWorkflow,
+    BuildWorkflow,
+    RollbackWorkflow,
+    ScaleWorkflow,
+    RenewalWorkflow,
+    NotifyWorkflow,
+)
 PASSED_THROUGH = ("bleen.domain", "bleen.workflows.messages", "msgspec")
 """Modules of values and pure functions: re-importing them for each workflow would only cost time."""
 
@@ -108,8 +119,13 @@ async def take_over(client: Client, task_queue: str) -> None:
 
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
-    doing, starting = Activities(world), Starting(client, world, task_queue)
-    renewing, making = Renewing(world, starting), Making(world)
+    herald, starting = Herald(client, task_queue, world.clock), Starting(client, world, task_queue)
+    doing, making, telling, renewing = (
+        Activities(world, herald),
+        Making(world, herald),
+        Telling(world),
+        Renewing(world, starting),
+    )
     return [
         making.begin,
         making.begin_application,
@@ -135,4 +151,6 @@ def _activities(client: Client, world: World, task_queue: str) -> list[Callable[
         renewing.look,
         renewing.renew,
         renewing.move,
+        telling.address,
+        telling.deliver,
     ]

@@ -19,6 +19,7 @@ from bleen.providers.local.records import InstanceRecord
 from bleen.providers.local.sandbox import probe_isolation
 from bleen.providers.local.secrets import FolderSecrets
 from bleen.providers.local.store import Shelf
+from bleen.providers.local.watchdog import lock_home
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateways
 from tests.providers.local.world import BACKOFF
 
@@ -44,7 +45,7 @@ async def main(home: Path, path: Path) -> None:
         backoff=BACKOFF,
     )
     agent = Agent(machine, {"local": MemoryBackends(MemoryGateways())}, PartRunner((), home, shelf))
-    await serve(agent, path)
+    await serve(agent, path, lock_home(home))
 
 
 asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -13,6 +13,7 @@ from bleen.ports import Fleets, Gateway
 from bleen.providers.local.api import serve
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.images import LocalImages
+from bleen.providers.local.watchdog import lock_home
 from tests.contracts.fleets import FleetsContract
 from tests.providers.local.world import World, until
 
@@ -55,7 +56,7 @@ class TestLocalFleets(FleetsContract):
     async def bench(self, world: World, tmp_path: Path) -> AsyncIterator[LocalBench]:
         agent = world.make()
         path = tmp_path / "agent.sock"
-        serving = asyncio.create_task(serve(agent, path))
+        serving = asyncio.create_task(serve(agent, path, lock_home(world.home)))
         await until(path.exists, "the agent answers")
         fleets = AgentFleets(path)
         work = {name: Work(world.digest, world.order(MISBEHAVE=name).runtime) for name in ("", "crash", "never-healthy")}

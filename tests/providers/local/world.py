@@ -15,8 +15,9 @@ from bleen.domain.image import Directory
 from bleen.domain.release import Health, Runtime, SecretRef, Stop
 from bleen.domain.traffic import Colour
 from bleen.providers.local.agent import Agent
+from bleen.providers.local.backoff import Backoff
 from bleen.providers.local.images import LocalImages
-from bleen.providers.local.machine import Backoff, Machine
+from bleen.providers.local.machine import Machine
 from bleen.providers.local.parts import Part, PartRunner
 from bleen.providers.local.process import marked
 from bleen.providers.local.sandbox import Level, probe_isolation
@@ -73,6 +74,7 @@ class World:
     async def agent(self, *parts: Part) -> Agent:
         """Return a new agent that has begun."""
         agent = self.make(*parts)
+        await agent.parts.begin()
         await agent.begin()
         return agent
 

@@ -52,8 +52,12 @@ async def _break_glass(providers: Providers, act: Act) -> None:
     entry = GlassBroken(act.verb, act.emergency)
     await providers.ledger.append(Draft(f"glass/{uuid4()}", act.environment, act.service, entry, by=act.by))
     what = f"{act.by} broke the glass to {act.verb} {act.service} in {act.environment}"
-    notice = Notice("glass-broken", act.environment, act.service, "", "", what, act.emergency, "bleen audit")
+    await tell(providers, Notice("glass-broken", act.environment, act.service, "", "", what, act.emergency, "bleen audit"))
+
+
+async def tell(providers: Providers, notice: Notice) -> None:
+    """Have people told; that it does not get through keeps nothing from going on."""
     try:
-        await providers.notices.tell(notice)
-    except BleenError as error:  # an emergency does not wait for a chat
-        log.error("%s: %s; the notice did not get through: %s", what, act.emergency, error)
+        await providers.control.tell(notice)
+    except BleenError as error:
+        log.error("%s: %s; the notice did not get through: %s", notice.what, notice.why, error)

@@ -6,11 +6,11 @@ from litestar import get, post, put
 from litestar.params import FromPath, JSONBody
 
 from bleen.domain.access import Identity, Role
-from bleen.domain.errors import BleenError, InvalidInput, NothingToDo
+from bleen.domain.errors import InvalidInput, NothingToDo
 from bleen.domain.freeze import check_calendar, closed, in_force, opens, refuse_closed
 from bleen.domain.ledger import CalendarSet, Draft, EnvironmentFrozen, EnvironmentThawed, Event, FreezeOverridden
 from bleen.domain.notice import Notice
-from bleen.interfaces.api.approval import Act, log
+from bleen.interfaces.api.approval import Act, tell
 from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.views import CalendarOrder, FreezeOrder, FreezeView, ThawOrder
@@ -36,7 +36,9 @@ async def freeze(providers: Here, asker: Asker, environment: FromPath[str], data
         raise InvalidInput(
             f"the freeze would have ended at {data.until:%Y-%m-%d %H:%M %Z}", why="that is past", next="write a time to come"
         )
-    await _enter(providers, environment, EnvironmentFrozen(data.reason, data.until), asker.signs(data.by))
+    by = asker.signs(data.by)
+    await _enter(providers, environment, EnvironmentFrozen(data.reason, data.until), by)
+    await tell(providers, Notice("frozen", environment, "", "", "", f"{by} froze {environment}", data.reason, "bleen status"))
     return await freeze_view(providers, environment)
 
 
@@ -48,7 +50,9 @@ async def thaw(providers: Here, asker: Asker, environment: FromPath[str], data: 
         shut = closed(times, now)
         why = f"it is closed by its calendar: {shut.why}" if shut else ""
         raise NothingToDo(f"nobody froze {environment}", why=why, next="bleen status")
-    await _enter(providers, environment, EnvironmentThawed(data.reason), asker.signs(data.by))
+    by = asker.signs(data.by)
+    await _enter(providers, environment, EnvironmentThawed(data.reason), by)
+    await tell(providers, Notice("thawed", environment, "", "", "", f"{by} thawed {environment}", data.reason, "bleen status"))
     return await freeze_view(providers, environment)
 
 
@@ -96,11 +100,7 @@ async def check_open(providers: Providers, act: Act, who: Identity) -> str:
 async def tell_override(providers: Providers, act: Act) -> None:
     """Let everybody hear of it; that it does not get through keeps nothing from going on."""
     what = f"{act.by} overrode the freeze of {act.environment} to {act.verb} {act.service}"
-    notice = Notice("freeze-overridden", act.environment, act.service, "", "", what, act.emergency, "bleen audit")
-    try:
-        await providers.notices.tell(notice)
-    except BleenError as error:
-        log.error("%s: %s; the notice did not get through: %s", what, act.emergency, error)
+    await tell(providers, Notice("freeze-overridden", act.environment, act.service, "", "", what, act.emergency, "bleen audit"))
 
 
 async def _enter(providers: Providers, environment: str, event: Event, by: str, service: str = "") -> None:

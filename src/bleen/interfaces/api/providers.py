@@ -14,11 +14,12 @@ from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest, Image
 from bleen.domain.issuer import Access
+from bleen.domain.notice import Notice
 from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Notices, Scanner, Tell
+from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Scanner, Tell
 from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     BuildRequest,
@@ -63,6 +64,9 @@ class Controls(Protocol):
     async def renewal(self) -> RenewalState | None:
         """Return what the renewal of bases does; None where nobody does it."""
 
+    async def tell(self, notice: Notice) -> None:
+        """Have people told; nobody waits for it to get through."""
+
     async def active(self) -> Sequence[tuple[str, str]]:
         """Return the environment and service of every rollout under way."""
 
@@ -82,7 +86,6 @@ class Providers:
     control: Controls
     ledger: Ledger
     notary: Notary
-    notices: Notices
     almanac: Almanac
     freezes: Freezes
     """When each environment takes rollouts. Rollouts look at the same one: a freeze counts from its entry on."""

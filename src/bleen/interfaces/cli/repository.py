@@ -65,7 +65,7 @@ def validate(
 def schema(
     ctx: Context,
     kind: Annotated[
-        str, typer.Argument(metavar="[KIND]", help="Which file: service, image, policy, calendars, or access.")
+        str, typer.Argument(metavar="[KIND]", help="Which file: service, image, policy, calendars, channels, or access.")
     ] = "service",
     json: Json = False,
 ) -> None:

@@ -15,6 +15,7 @@ from bleen.domain.image import Npm, Pypi, Source
 from bleen.domain.release import Runtime
 from bleen.domain.service import Service
 from bleen.interfaces.repository.calendars import CALENDARS, examine_calendars
+from bleen.interfaces.repository.channels import CHANNELS, examine_channels
 from bleen.interfaces.repository.document import Document, plain_value, read_document
 from bleen.interfaces.repository.policy import POLICY, examine_policy
 from bleen.interfaces.repository.problem import InvalidFiles, Problem, errors, in_order
@@ -138,6 +139,8 @@ def validate_path(path: Path) -> list[Problem]:
         return in_order(examine_policy(file)[1])
     if file.match(str(CALENDARS)) and file.is_file():
         return in_order(examine_calendars(file)[1])
+    if file.match(str(CHANNELS)) and file.is_file():
+        return in_order(examine_channels(file)[1])
     if file.exists():
         root = _root_of(file)
         mine = _examine(file)[1] if file not in services(root) else []
@@ -190,6 +193,8 @@ def _examine_all(root: Path) -> list[Problem]:
         found += examine_policy(root / POLICY)[1]
     if (root / CALENDARS).exists():
         found += examine_calendars(root / CALENDARS)[1]
+    if (root / CHANNELS).exists():
+        found += examine_channels(root / CHANNELS)[1]
     return [*found, *_shared_hosts(loaded)]
 
 

@@ -13,6 +13,7 @@ from msgspec import inspect as types
 
 from bleen.domain.base import Recipe
 from bleen.domain.calendar import Calendars
+from bleen.domain.channel import Channels
 from bleen.domain.duration import Duration
 from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
@@ -152,6 +153,44 @@ calendar apply` has the environments go by it; [the guide](../guides/freezes.md)
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """
+CHANNELS_EXAMPLE = """\
+channels:
+  - type: mail
+    name: on-call
+    level: critical
+    environments: [production]
+    server: smtp.example.org:587
+    sender: bleen@example.org
+    to: [on-call@example.org]
+    user: bleen
+    password: {secret: SMTP_PASSWORD}
+  - type: chat
+    name: release-room
+    level: warning
+    url: {secret: RELEASE_ROOM}
+  - type: webhook
+    name: pipeline
+    url: https://ci.example.org/hooks/bleen
+    key: {secret: PIPELINE_KEY}
+"""
+
+_CHANNELS_INTRODUCTION = f"""\
+# The channels file
+
+The file that `BLEEN_CHANNELS` names says where notices go; `infrastructure/channels.yaml` is a good place for it. This is a
+whole one:
+
+```yaml
+{CHANNELS_EXAMPLE}```
+
+`bleen validate` names every mistake with its line. `bleen schema channels` prints the JSON Schema, for editors. The controller
+reads it when it starts; [the guide](../guides/notices.md) shows what arrives.
+
+- Secrets are files of the home, `<home>/secrets/NAME`, of mode 0600. They are read for each notice.
+- `BLEEN_NOTIFY` goes on to hear of everything, beside these channels.
+
+This page is made from the types: `python -m bleen.interfaces.repository.reference`.
+"""
 ACCESS_EXAMPLE = """\
 address: https://bleen.example.org
 issuers:
@@ -215,6 +254,11 @@ def calendars_reference() -> str:
     return "\n".join([_CALENDARS_INTRODUCTION, *(_section(kind, Calendars) for kind in structs_of(Calendars))])
 
 
+def channels_reference() -> str:
+    """Return the reference page of channels."""
+    return "\n".join([_CHANNELS_INTRODUCTION, *(_section(kind, Channels) for kind in structs_of(Channels))])
+
+
 def access_reference() -> str:
     """Return the reference page of access files."""
     return "\n".join([_ACCESS_INTRODUCTION, *(_section(kind, Access) for kind in structs_of(Access))])
@@ -226,6 +270,7 @@ def write(folder: Path) -> None:
     (folder / "image-file.md").write_text(image_reference(), encoding="utf-8")
     (folder / "access-file.md").write_text(access_reference(), encoding="utf-8")
     (folder / "policy-file.md").write_text(policy_reference(), encoding="utf-8")
+    (folder / "channels-file.md").write_text(channels_reference(), encoding="utf-8")
     (folder / "calendars-file.md").write_text(calendars_reference(), encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from msgspec import inspect as types
 from bleen.domain import codec
 from bleen.domain.base import Recipe
 from bleen.domain.calendar import Calendars
+from bleen.domain.channel import Channels
 from bleen.domain.codec import plain
 from bleen.domain.issuer import Access
 from bleen.domain.policy import Policy
@@ -19,6 +20,7 @@ KINDS: dict[str, type] = {
     "image": Recipe,
     "policy": Policy,
     "calendars": Calendars,
+    "channels": Channels,
     "access": Access,
 }
 """The files that people write, by the word for them."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from bleen.domain.errors import NotFound, PortTaken, Unreachable
-from bleen.providers.envoy.admin import Admin
 from bleen.providers.envoy.files import write_whole
 from bleen.providers.envoy.place import Place
 from bleen.providers.envoy.ports import ServicePorts
@@ -64,6 +63,8 @@ def _write(path: Path, content: Json) -> None:
 
 async def is_serving(place: Place) -> bool:
     """Return whether Envoy serves its main listener; PortTaken where it runs, and another program has the port."""
+    from bleen.providers.envoy.admin import Admin  # loaded while Envoy starts
+
     admin = Admin(place)
     try:
         if not await admin.live():

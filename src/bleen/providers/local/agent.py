@@ -47,7 +47,6 @@ class Agent:
 
     async def begin(self) -> None:
         """Adopt what an earlier agent started, clean up what it could not record, and go on."""
-        await self.parts.begin()
         records = [(path.parent, load(path, FleetRecord)) for path in sorted(self._folder.glob("*/order.json"))]
         for folder, _ in records:
             self._addresses |= {load(p, InstanceRecord).address for p in folder.glob("instances/*.json")}

@@ -11,7 +11,6 @@ POST   /stop                   ends everything; answers when it has ended
 
 import asyncio
 import os
-import resource
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -26,14 +25,13 @@ from bleen.domain.codec import decode, encode
 from bleen.domain.errors import BleenError, InvalidInput, NotFound
 from bleen.domain.fleet import FleetOrder
 from bleen.providers.local.agent import Agent
-from bleen.providers.local.watchdog import Watched, lock_home
+from bleen.providers.local.watchdog import Watched
 from bleen.providers.local.wire import Health, Retirement, status, to_body
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _LONGEST_BODY = 10_000_000
-_MANY_FILES = 16_384
 
 
 class Request:
@@ -173,20 +171,11 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-def _allow_many_files() -> None:
-    """Each instance costs a descriptor, and a probe another one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(_MANY_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-
-
-async def serve(agent: Agent, path: Path) -> None:
+async def serve(agent: Agent, path: Path, lock: int) -> None:
     """Begin ``agent`` and answer on the unix socket ``path`` until it is stopped; a signal leaves everything running.
 
-    AlreadyRunning where another agent has the home.
+    ``lock`` is that of the home, which this process has; it is given back.
     """
-    lock = lock_home(agent.machine.home)
-    _allow_many_files()
     listener = _listen(path)
     await agent.begin()
     config = uvicorn.Config(AgentApi(agent), http="h11", ws="none", lifespan="off", log_config=None, access_log=False)

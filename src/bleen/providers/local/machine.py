@@ -12,6 +12,7 @@ from bleen.domain.fleet import FleetOrder, Isolation
 from bleen.domain.image import Digest
 from bleen.domain.release import SecretRef
 from bleen.ports import Images, Secrets
+from bleen.providers.local.backoff import Backoff
 from bleen.providers.local.ground import Ground, ground_of
 from bleen.providers.local.process import Census, Process, describe_exit, hold
 from bleen.providers.local.sandbox import Level, wrap
@@ -23,19 +24,6 @@ class Trees(Images, Protocol):
 
     def tree(self, digest: Digest) -> Path:
         """Return the folder of the image; NotFound."""
-
-
-class Backoff(Value, frozen=True):
-    """How long to wait before starting again what keeps ending, in seconds."""
-
-    first: float = 0.5
-    longest: float = 30.0
-    forgiven_after: float = 60.0
-    """In good health for so long, and the next failure counts as the first."""
-
-    def delay(self, streak: int) -> float:
-        """Return the wait after ``streak`` failures in a row."""
-        return min(self.first * 2.0 ** min(streak - 1, 30), self.longest) if streak else 0.0
 
 
 @dataclass(frozen=True)

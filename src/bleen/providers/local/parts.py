@@ -18,8 +18,8 @@ from bleen.domain.codec import Value
 from bleen.domain.errors import BleenError, StartFailed
 from bleen.domain.traffic import Endpoint
 from bleen.providers.local.addresses import check_free
+from bleen.providers.local.backoff import Backoff
 from bleen.providers.local.logs import Log
-from bleen.providers.local.machine import Backoff
 from bleen.providers.local.probe import ask
 from bleen.providers.local.process import Process, ProcessId, adopt, boot_id, describe_exit, hold, kill_marked, send
 from bleen.providers.local.store import Shelf, load

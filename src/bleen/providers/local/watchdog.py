@@ -7,6 +7,7 @@ home cannot be read). Every other end is a crash, and it is started again after 
 import asyncio
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from bleen.domain.errors import AlreadyRunning
 from bleen.providers.local.process import identify
 from bleen.providers.local.store import storage_error
 
+_MANY_FILES = 16_384
 REFUSED = 78
 """The exit code (EX_CONFIG) of an agent that must not be started again."""
 
@@ -106,6 +108,13 @@ def lock_home(home: Path) -> int:
     except OSError:
         return descriptor  # on a full disk the lock holds all the same; only the pid is not told
     return descriptor
+
+
+def allow_many_files() -> None:
+    """Let this process, and what it starts, open many files: each instance costs a descriptor, and a probe another one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(_MANY_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _lock(descriptor: int) -> bool:

@@ -1,7 +1,9 @@
 """Notices in memory."""
 
+from collections.abc import Sequence
+
 from bleen.domain.errors import Unreachable
-from bleen.domain.notice import Notice
+from bleen.domain.notice import Dispatch, Notice
 
 
 class MemoryNotices:
@@ -11,8 +13,12 @@ class MemoryNotices:
         self.told: list[Notice] = []
         self.answers = True
 
-    async def tell(self, notice: Notice) -> None:
+    async def channels(self, notice: Notice) -> Sequence[str]:
+        """See `bleen.ports.Notices`."""
+        return ("memory",)
+
+    async def tell(self, dispatch: Dispatch, channel: str) -> None:
         """See `bleen.ports.Notices`."""
         if not self.answers:
             raise Unreachable("the notice did not get through", next="try again")
-        self.told.append(notice)
+        self.told.append(dispatch.notice)
