@@ -40,6 +40,7 @@ bench: .venv/ready
 
 soak: .venv/ready
 	@sh tests/debian-packages.sh
+	$(BIN)/pytest -q -m soak
 	$(BIN)/python -m bench.soak
 
 .venv/ready: pyproject.toml requirements/dev.txt

@@ -2,8 +2,8 @@
 # Installs the Debian packages that tests (or, with "bench", benchmarks) use, where apt and root allow. Never fails:
 # a test whose package is missing says so when it is skipped.
 set -u
-packages="chromium wrk prometheus packer umoci"
-[ "${1:-}" = bench ] && packages="chromium wrk prometheus packer umoci hey haproxy nginx-light mmdebstrap debootstrap"
+packages="chromium wrk prometheus packer umoci mmdebstrap openscap-scanner ssg-debderived"
+[ "${1:-}" = bench ] && packages="chromium wrk prometheus packer umoci mmdebstrap hey haproxy nginx-light debootstrap"
 missing=""
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -62,6 +62,13 @@ def test_a_service_comes_with_its_base(repository: Path) -> None:
         (("image: little", "image: large"), 1, "the image is called `large`"),
         (("suite:", "patches: always\nsuite:"), 2, "`patches` cannot be `always`"),
         (("suite:", "hardening: {remove_packages: [tool]}\nsuite:"), 4, "`tool` is asked for and taken out"),
+        (("suite:", "benchmark: cis-level-1\nsuite:"), 2, "`benchmark: cis-level-1` needs a whole system"),
+        (("suite:", "builder: chroot\nsuite:"), 2, "`builder` cannot be `chroot`"),
+        (
+            ("suite:", "builder: full\nhardening: {remove_packages: [debconf]}\nsuite:"),
+            3,
+            "`debconf` cannot be left out of a whole system",
+        ),
         (("suite:", "mirror: {address: 'https://m.example/d', keyring: no.gpg}\nsuite:"), 2, "`no.gpg` is not there"),
     ],
 )

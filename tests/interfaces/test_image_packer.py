@@ -10,7 +10,7 @@ from subprocess import CompletedProcess, run
 import hcl2
 import pytest
 
-from bleen.domain.base import Hardening, Lock, Recipe
+from bleen.domain.base import Hardening, Lock, Maker, Recipe
 from bleen.domain.codec import decode
 from bleen.domain.errors import InvalidInput
 from bleen.interfaces.repository.machine import render_machine, write_machine
@@ -181,6 +181,15 @@ async def test_a_release_that_azure_has_no_machine_of_is_refused(bench: Bench) -
     lock: Lock = decode((bench.folder / "little.lock.json").read_bytes(), Lock)
     with pytest.raises(InvalidInput, match="sid"):
         render_machine(bench.mirror.recipe(suite="sid"), lock)
+
+
+async def test_a_whole_system_is_not_rendered(bench: Bench) -> None:
+    """The template would make another image than the recipe asks for."""
+    await bench.build()
+    lock: Lock = decode((bench.folder / "little.lock.json").read_bytes(), Lock)
+    with pytest.raises(InvalidInput, match="cannot be rendered for Packer") as caught:
+        render_machine(bench.mirror.recipe(builder=Maker.FULL), lock)
+    assert "builder: embedded" in caught.value.next
 
 
 def test_scripts_stop_at_the_first_failure() -> None:

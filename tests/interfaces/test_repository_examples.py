@@ -32,6 +32,11 @@ def test_the_examples_have_no_problems() -> None:
         assert runtime_of(load_service(path)).command
 
 
+def test_the_hardened_example_has_no_problems() -> None:
+    """A repository of its own: a recipe for the full builder, and a policy that answers for what stays."""
+    assert validate_path(EXAMPLES / "hardened") == []
+
+
 def test_greeter_is_hello_as_a_canary() -> None:
     """The same files make both; only what is said of them differs."""
     greeter, hello = (load_service(EXAMPLES / "applications" / name) for name in ("greeter", "hello"))

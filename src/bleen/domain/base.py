@@ -91,6 +91,23 @@ class WithoutMirror(StrEnum):
     """Services run on the machine's own interpreter and libraries, and their images say so."""
 
 
+class Maker(StrEnum):
+    """Who makes a base of packages."""
+
+    EMBEDDED = "embedded"
+    """Bleen itself: any user, in seconds; no script of a package is run."""
+    FULL = "full"
+    """mmdebstrap, as root: a whole system, whose packages ran their scripts."""
+
+
+class Benchmark(StrEnum):
+    """Whose rules a system is hardened by, and judged by."""
+
+    NONE = "none"
+    CIS_LEVEL_1 = "cis-level-1"
+    """The CIS benchmark of Ubuntu 22.04, level 1, server; applied to Debian, for which OpenSCAP's guide has none."""
+
+
 class Hardening(Value, frozen=True):
     """What is taken out of a base after its packages were unpacked. Setuid and setgid bits always are."""
 
@@ -146,6 +163,17 @@ class Recipe(Value, frozen=True):
         Meta(description="Files of packages that are not unpacked; a list of one's own replaces the default."),
     ] = UNREAD
     hardening: Annotated[Hardening, Meta(description="What is taken out.")] = field(default_factory=Hardening)
+    builder: Annotated[
+        Maker,
+        Meta(description="`embedded`: Bleen itself, any user; `full`: mmdebstrap as root, a whole system."),
+    ] = Maker.EMBEDDED
+    benchmark: Annotated[
+        Benchmark,
+        Meta(
+            description="`cis-level-1`: OpenSCAP hardens the system by the CIS benchmark of Ubuntu 22.04 and judges what is "
+            "left; only with `builder: full`."
+        ),
+    ] = Benchmark.NONE
     mirror: Annotated[Mirror | None, Meta(description="Where packages come from; default: as the machine's own apt.")] = None
     without_mirror: Annotated[
         WithoutMirror,
@@ -155,8 +183,35 @@ class Recipe(Value, frozen=True):
     @property
     def asks(self) -> Digest:
         """The digest of what decides which packages are locked."""
-        wished = [self.packages, self.essential, self.hardening.remove_packages]
+        wished: list[object] = [self.packages, self.essential, self.hardening.remove_packages]
+        wished += [self.builder] if self.builder is not Maker.EMBEDDED else []
         return digest_of([self.distribution, self.suite, self.components, self.patches, *wished])
+
+
+class Odds(Value, frozen=True):
+    """Two things that a recipe asks for, and that cannot be had together."""
+
+    key: str
+    """Of the recipe's file, where to change it."""
+    what: str
+    why: str
+    instead: str
+
+
+def odds(recipe: Recipe) -> tuple[Odds, ...]:
+    """Return what a recipe asks for that contradicts itself."""
+    found = []
+    for name in sorted({*recipe.packages} & {*recipe.hardening.remove_packages}):
+        why = "`packages` and `hardening.remove_packages` both name it"
+        found.append(Odds("packages", f"`{name}` is asked for and taken out", why, "one of the two"))
+    if recipe.benchmark is not Benchmark.NONE and recipe.builder is not Maker.FULL:
+        what, why = f"`benchmark: {recipe.benchmark}` needs a whole system", "its rules are about more than unpacked files"
+        found.append(Odds("benchmark", what, why, "builder: full, or no benchmark"))
+    if recipe.hardening.remove_packages and recipe.builder is Maker.FULL:
+        what = f"`{recipe.hardening.remove_packages[0]}` cannot be left out of a whole system"
+        why = "packages that depend on it run their scripts, and count on it"
+        found.append(Odds("hardening", what, why, "hardening: {remove: [...]} with its files, or builder: embedded"))
+    return tuple(found)
 
 
 class SuiteSeen(Value, frozen=True):
@@ -197,6 +252,8 @@ class Lock(Value, frozen=True):
     packages: tuple[Locked, ...]
     """By name."""
     format: int = 1
+    released: tuple[Locked, ...] = ()
+    """Of the release itself, where ``packages`` has a patch in their place: a whole system begins with them."""
 
     def package(self, name: str) -> Locked | None:
         """Return the package called ``name``; None where it is not in."""

@@ -147,3 +147,17 @@ async def test_candidates_do_not_pile_up(bench: BuildingBench, monkeypatch: pyte
         kept.disk.remove_tree(path)
     with pytest.raises(NotFound, match="gathered"):
         await bench.builder.carry_out(app.key, "application")
+
+
+async def test_what_was_said_of_an_image_goes_with_it(bench: BuildingBench) -> None:
+    """The words of a benchmark stay while their image does, and for the hour in which it may be about to be published."""
+    image = await made(bench, OfBase(bench.order()))
+    folder = bench.home / "images/rules"
+    folder.mkdir()
+    kept, young, gone = [folder / f"{name}.json" for name in (image.digest.removeprefix("sha256:"), "1" * 64, "2" * 64)]
+    for path in (kept, young, gone):
+        path.write_text("{}")
+    for path in (kept, gone):
+        os.utime(path, (time.time() - 7200,) * 2)
+    await bench.plan()
+    assert sorted(folder.iterdir()) == sorted((kept, young))

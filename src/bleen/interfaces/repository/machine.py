@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from bleen.domain.base import Lock, Recipe
+from bleen.domain.base import Lock, Maker, Recipe
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import InvalidInput
 from bleen.providers.debian.unpack import ACCOUNTS
@@ -18,7 +18,13 @@ _RELEASES = {"bookworm": "12", "trixie": "13"}
 
 
 def render_machine(recipe: Recipe, lock: Lock) -> dict[str, str]:
-    """Return the text of every file by its path; InvalidInput where Azure has no machine of that release."""
+    """Return the text of every file by its path; InvalidInput for a whole system, and where Azure has no such release."""
+    if recipe.builder is Maker.FULL:
+        raise InvalidInput(
+            f"{recipe.image} cannot be rendered for Packer",
+            why="its template carries out the stages of the embedded builder, and the recipe has builder: full",
+            next="a recipe of its own, with builder: embedded",
+        )
     if recipe.suite not in _RELEASES:
         raise InvalidInput(
             f"there is no machine of {recipe.suite} in Azure that is known here",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from bleen.domain.base import HOST, BaseOrder, Recipe
+from bleen.domain.base import HOST, BaseOrder, Recipe, odds
 from bleen.domain.codec import convert
 from bleen.domain.errors import NotFound
 from bleen.interfaces.repository.document import Document, locate, plain_value, read_document
@@ -67,9 +67,7 @@ def _contradictions(document: Document, recipe: Recipe, path: Path) -> list[Prob
     if recipe.image == HOST:
         what, why = f"no recipe can be called `{HOST}`", "in a service file that means the machine itself"
         found.append(_at(document, "image", what, why, "image: another-name"))
-    for name in sorted({*recipe.packages} & {*recipe.hardening.remove_packages}):
-        what, why = f"`{name}` is asked for and taken out", "`packages` and `hardening.remove_packages` both name it"
-        found.append(_at(document, "packages", what, why, "one of the two"))
+    found += [_at(document, one.key, one.what, one.why, one.instead) for one in odds(recipe)]
     if recipe.mirror and recipe.mirror.keyring and not (path.parent / recipe.mirror.keyring).is_file():
         what = f"`{recipe.mirror.keyring}` is not there"
         found.append(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from bleen.domain.base import Locked
 from bleen.providers.debian.package import Member, Package
 from bleen.providers.debian.unpack import Tree
 
@@ -75,10 +76,10 @@ def _status(package: Package) -> str:
     return "".join(f"{name}: {value}\n" for name, value in lines)
 
 
-def runtime_of(tree: Tree) -> str:
+def runtime_of(tree: Tree, packages: Sequence[Locked]) -> str:
     """Return the runtime of applications on this base: ``cpython-3.11``, or ``node-18``; empty where there is neither."""
     found = sorted(int(m[1]) for path in tree.members if (m := _INTERPRETER.fullmatch(path)))
     if found:
         return f"cpython-3.{found[-1]}"
-    control = next((p.control for p in tree.owners.values() if p.locked.name == "nodejs"), None)
-    return f"node-{control['Version'].split('.')[0]}" if control else ""
+    version = next((locked.version for locked in packages if locked.name == "nodejs"), "")
+    return f"node-{version.split('.')[0]}" if version else ""

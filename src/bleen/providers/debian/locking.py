@@ -2,10 +2,11 @@
 
 import asyncio
 import platform
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bleen.domain.base import Lock, Patches, Recipe, SuiteSeen
+from bleen.domain.base import Lock, Locked, Maker, Patches, Recipe, SuiteSeen
 from bleen.domain.errors import BuildFailed
 from bleen.providers.debian.apt import Archive, Reach, archive_of
 from bleen.providers.debian.index import Candidate, Packages, read_index
@@ -58,13 +59,20 @@ async def make_lock(recipe: Recipe, folder: Path, reach: Reach, now: datetime) -
     archives = [archive_of(suite, recipe.mirror, folder, reach.apt) for suite in suites_of(recipe)]
     async with MirrorClient(reach.patience) as client:
         found = await asyncio.gather(*(read_suite(client, archive, recipe, processor, now) for archive in archives))
-    packages = Packages(candidate for _, candidates in found for candidate in candidates)
-    chosen = await asyncio.to_thread(
-        resolve, packages, recipe.packages, essential=recipe.essential, without=recipe.hardening.remove_packages
-    )
+    chosen = await asyncio.to_thread(_resolved, recipe, [candidates for _, candidates in found])
+    released = await asyncio.to_thread(_resolved, recipe, [found[0][1]]) if recipe.builder is Maker.FULL else []
     return Lock(
         asks=recipe.asks,
         architecture=processor,
         suites=tuple(SuiteSeen(name=signed.suite, date=signed.date, digest=signed.digest) for signed, _ in found),
-        packages=tuple(candidate.locked for candidate in chosen),
+        packages=tuple(chosen),
+        released=tuple(locked for locked in released if locked not in chosen),
     )
+
+
+def _resolved(recipe: Recipe, indexes: Sequence[Sequence[Candidate]]) -> list[Locked]:
+    """Return what a recipe needs of the packages in ``indexes``; a whole system has what the distribution calls essential."""
+    packages = Packages(candidate for candidates in indexes for candidate in candidates)
+    essential = recipe.essential or recipe.builder is Maker.FULL
+    chosen = resolve(packages, recipe.packages, essential=essential, without=recipe.hardening.remove_packages)
+    return [candidate.locked for candidate in chosen]

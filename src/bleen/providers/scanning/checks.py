@@ -4,11 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import MsgspecError
+
 from bleen.domain.codec import Value
 from bleen.domain.finding import Finding, Report, Scan, gather, not_checked
 from bleen.domain.image import Image
 from bleen.domain.inventory import Inventory, Kind
 from bleen.domain.patching import Patching
+from bleen.providers.openscap import findings, read_compliance
 from bleen.providers.scanning.advisories import check_advisories
 from bleen.providers.scanning.configuration import check_configuration
 from bleen.providers.scanning.files import Searched, check_files, search
@@ -42,9 +45,21 @@ def scan_image(image: Image, trees: list[Path], outside: Outside, look: Callable
     return gather(image.digest, datetime.now(UTC), reports)
 
 
-def check_rules(image: Image, trees: list[Path]) -> Scan:
-    """Return which rules of configuration are broken in ``trees``."""
-    return gather(image.digest, datetime.now(UTC), [check_configuration(tree) for tree in trees])
+def check_rules(image: Image, trees: list[Path], benchmark: Path | None = None) -> Scan:
+    """Return which rules of configuration are broken in ``trees``, and by what a ``benchmark`` said of the whole system."""
+    reports = [check_configuration(tree) for tree in trees]
+    if benchmark is not None:
+        reports.append(_judged(benchmark))
+    return gather(image.digest, datetime.now(UTC), reports)
+
+
+def _judged(benchmark: Path) -> Report:
+    try:
+        return findings(read_compliance(benchmark))
+    except (FileNotFoundError, MsgspecError):
+        fix = "bleen image remove it, and bleen image build makes and judges it again"
+        why = "what it said when the system was made is not beside the image any more"
+        return Report(findings=(not_checked("the benchmark that the recipe asks for", why, fix, "benchmark"),))
 
 
 def _unseen(image: Image, inventory: Inventory) -> list[Finding]:

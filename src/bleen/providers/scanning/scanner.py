@@ -29,6 +29,9 @@ class Trees(Protocol):
     def tree(self, digest: Digest) -> Path:
         """Return the folder of the image; NotFound."""
 
+    def rules(self, digest: Digest) -> Path | None:
+        """Return where what a benchmark said of it lies or should; None where none was asked."""
+
 
 class ImageScanner:
     """Keeps the port `Scanner`."""
@@ -51,7 +54,11 @@ class ImageScanner:
 
     async def comply(self, digest: Digest) -> Scan:
         image = await self._images.find(digest)
-        return await asyncio.to_thread(_check_rules, image, self._trees(image))
+        return await asyncio.to_thread(_check_rules, image, self._trees(image), self._rules(image))
+
+    def _rules(self, image: Image) -> Path | None:
+        """Return what a benchmark said of the base of the image, or of the image where it is a base."""
+        return self._images.rules(image.base if image.base.startswith("sha256:") else image.digest)
 
     def _scan(self, image: Image, trees: list[Path], patching: Patching) -> Scan:
         from bleen.providers.scanning.checks import Outside, scan_image
@@ -67,10 +74,10 @@ class ImageScanner:
         return [self._images.tree(image.digest), *base]
 
 
-def _check_rules(image: Image, trees: list[Path]) -> Scan:
+def _check_rules(image: Image, trees: list[Path], rules: Path | None) -> Scan:
     from bleen.providers.scanning.checks import check_rules
 
-    return check_rules(image, trees)
+    return check_rules(image, trees, rules)
 
 
 def _write_bill(form: BillFormat, image: Image, trees: list[Path]) -> str:

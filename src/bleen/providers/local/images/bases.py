@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Recipe, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Locked, Maker, Recipe, Stage
 from bleen.domain.codec import decode, digest_of, encode
 from bleen.domain.errors import BleenError, BuildFailed, InvalidInput, NotFound
 from bleen.domain.image import Digest, Image
@@ -84,6 +84,8 @@ class LocalBases:
                 yield work
 
     async def _run(self, order: BaseOrder, lock: Lock, work: Workspace, tell: Tell) -> Image:
+        if order.recipe.builder is Maker.FULL:
+            raise BuildFailed(f"{order.recipe.image} is built stage by stage", next=f"bleen image build {order.recipe.image}")
         build = _Build(self._store, order, lock, self.reach, work, self.tools.shell(work), tell)
         return (await build.run()).image
 
@@ -222,7 +224,7 @@ class _Build:
             return await self._attributed(known)
         packages = await self._fetch()
         tree = await disk.in_thread(self._assemble, packages)
-        runtime = runtime_of(tree)
+        runtime = runtime_of(tree, self.lock.packages)
         await disk.in_thread(tree.write, self.work.stage)
         await self._compile(runtime)
         return await self._attributed(await self._publish(runtime, key))

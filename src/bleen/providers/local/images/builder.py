@@ -6,15 +6,17 @@ from typing import assert_never
 
 from msgspec import structs
 
-from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Stage
+from bleen.domain.base import HOST, SCRATCH, BaseOrder, Distributed, Lock, Maker, Stage, odds
 from bleen.domain.codec import digest_of
-from bleen.domain.errors import BuildFailed, ImageRejected, NotFound
+from bleen.domain.errors import BuildFailed, ImageRejected, InvalidInput, NotFound
 from bleen.domain.image import Digest, Image
 from bleen.domain.pipeline import Carried, Making, OfApplication, OfBase, OfMove, OfRenewal, Plan
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.bases import LocalBases, attributed, inputs_of
 from bleen.providers.local.images.candidates import Candidates, Planned
+from bleen.providers.local.images.chroot import refuse_without_tools
 from bleen.providers.local.images.embedded import Embedded
+from bleen.providers.local.images.full import Full, full_inputs
 from bleen.providers.local.images.provider import LocalImages, check_runtime
 from bleen.providers.local.images.steps import ApplicationSteps, MoveSteps, Spoiled, Steps, gathered
 from bleen.providers.local.images.store import Label, Manifest
@@ -50,6 +52,10 @@ class LocalBuilder:
         except NotFound:
             return self._candidates.draft(digest)[0]
 
+    def rules(self, digest: Digest) -> Path | None:
+        """Return where what a benchmark said of the image, or of the candidate, lies or should; None where none was asked."""
+        return self._candidates.rules(digest)
+
     # ---- planning ----
 
     async def begin(self, making: Making) -> Plan:
@@ -69,6 +75,8 @@ class LocalBuilder:
                     assert_never(making)
 
     async def _begin_base(self, order: BaseOrder) -> Plan:
+        for odd in odds(order.recipe):
+            raise InvalidInput(f"{order.recipe.image}: {odd.what}", why=odd.why, next=f"write {odd.instead}")
         lock, told = await self._locked(order)
         return await self._planned_base(order, lock, told)
 
@@ -87,9 +95,14 @@ class LocalBuilder:
         return lock, tuple(told)
 
     async def _planned_base(self, order: BaseOrder, lock: Lock, told: tuple[Stage, ...]) -> Plan:
-        key, source = inputs_of(order.recipe, lock), Distributed(order.recipe, lock, order.folder)
+        full = order.recipe.builder is Maker.FULL
+        tools = self._bases.tools
+        key = await disk.in_thread(full_inputs, order.recipe, lock, tools) if full else inputs_of(order.recipe, lock)
+        source = Distributed(order.recipe, lock, order.folder)
         version = max(suite.date for suite in lock.suites).strftime("%Y%m%d")
         plan = await self._planned(Planned(OfBase(order), key, Label(order.recipe.image, version, source, key, SCRATCH)))
+        if full and plan.image is None:
+            refuse_without_tools(tools)
         again = Stage("base", f"{len(lock.packages)} packages, as they were built before", cached=True)
         return structs.replace(plan, told=(*told, again) if plan.image else told)
 
@@ -173,7 +186,8 @@ class LocalBuilder:
         if isinstance(making, OfMove):
             return MoveSteps(self._store, self._candidates, planned, making)
         assert isinstance(source, Distributed), "a base is made of a distribution's packages"
-        return Embedded(self._store, self._candidates, planned, source, self._bases.reach, self._bases.tools)
+        build = Full if source.recipe.builder is Maker.FULL else Embedded
+        return build(self._store, self._candidates, planned, source, self._bases.reach, self._bases.tools)
 
     # ---- publishing ----
 
@@ -191,6 +205,7 @@ class LocalBuilder:
             _, draft = await disk.in_thread(self._candidates.draft, digest)
             sound = await disk.in_thread(self._candidates.lend, digest, work.stage)
             if sound:
+                await disk.in_thread(self._candidates.keep_rules, digest)
                 manifest = await disk.in_thread(self._store.publish, work.stage, draft.content.runtime, planned.label)
             await disk.in_thread(self._candidates.drop, steps.key(steps.names[-1]))
         if not sound:

@@ -5,6 +5,7 @@
     plans/<hex>.json        what is to be built, every input pinned
     candidates/<hex>/       what one stage made, put there in one step; `stage/` and `draft.json` where it is a whole image
     drafts/<hex>            which candidate has the content of that digest
+    rules/<hex>.json        what a benchmark said of the system that an image was made of
 
 Nothing here is an image: `Store.tree`, `verify` and `list` know none of it.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from bleen.domain.base import Benchmark, Distributed
 from bleen.domain.codec import Value, decode, digest_of, encode
 from bleen.domain.errors import NotFound
 from bleen.domain.image import Digest
@@ -29,6 +31,8 @@ KEPT = 16
 """Candidates that stay when they are no longer in use: those of the last few bases and applications that were built."""
 _IN_USE = 3600.0
 """Seconds within which a candidate that was made, or found, is not swept: a build that was killed goes on sooner."""
+RULES = "rules.json"
+"""What a benchmark said of a whole system, beside its candidate; kept with the image, and no part of it."""
 _STAGE, _DRAFT = "stage", "draft.json"
 
 
@@ -120,6 +124,25 @@ class Candidates:
             pass
         raise NotFound(f"there is no image {digest}, and none is being built", next="bleen image list")
 
+    def rules(self, digest: Digest) -> Path | None:
+        """Return where what a benchmark said of an image, or of a candidate, lies or should; None where none was asked.
+
+        NotFound where there is neither.
+        """
+        source = self.described(digest).source
+        if not isinstance(source, Distributed) or source.recipe.benchmark is Benchmark.NONE:
+            return None
+        kept = self._path("rules", digest, ".json")
+        with suppress(NotFound):
+            return kept if kept.exists() else self.draft(digest)[0].with_name(RULES)
+        return kept
+
+    def keep_rules(self, digest: Digest) -> None:
+        """Keep what a benchmark said of a candidate that is published now."""
+        found = self.draft(digest)[0].with_name(RULES)
+        if found.exists():
+            disk.write_whole(self._path("rules", digest, ".json"), found.read_bytes())
+
     def described(self, digest: Digest) -> Manifest:
         """Return what is known of an image, or of a candidate; NotFound."""
         try:
@@ -134,12 +157,15 @@ class Candidates:
         return digest_of(structs.replace(manifest.content, files=list_files(target))) == digest
 
     def sweep(self) -> None:
-        """Forget what nobody used for long, the oldest first, and plans without a use."""
+        """Forget what nobody used for long, the oldest first; plans without a use; what was said of images that are gone."""
         for kind, most in (("candidates", KEPT), ("plans", 4 * KEPT), ("drafts", 4 * KEPT)):
             found = sorted(_aged(self._store.root / kind), reverse=True)
             for at, path in found[most:]:
                 if time.time() - at > _IN_USE:
                     disk.remove_tree(path)
+        for at, path in _aged(self._store.root / "rules"):
+            if time.time() - at > _IN_USE and not (self._store.root / "manifests" / path.name).exists():
+                path.unlink(missing_ok=True)
 
     def _path(self, kind: str, key: Digest, ending: str = "") -> Path:
         return self._store.root / kind / f"{key.removeprefix('sha256:')}{ending}"

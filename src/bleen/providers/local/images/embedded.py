@@ -140,7 +140,7 @@ class Embedded:
 
     async def _compile(self, work: Workspace) -> str:
         tree, _ = await self._taken_up(PATCHES)
-        runtime = runtime_of(tree)
+        runtime = runtime_of(tree, self.lock.packages)
         await disk.in_thread(tree.write, work.stage)
         said = "no interpreter"
         if runtime.startswith("cpython-"):

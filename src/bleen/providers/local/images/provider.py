@@ -14,6 +14,7 @@ from bleen.domain.image import Archive, Digest, Directory, File, Image, Npm, Pyp
 from bleen.domain.provenance import Provenance
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.archive import ArchiveRecipe
+from bleen.providers.local.images.candidates import Candidates
 from bleen.providers.local.images.directory import DirectoryRecipe
 from bleen.providers.local.images.export import export_image
 from bleen.providers.local.images.npm import NpmRecipe
@@ -138,6 +139,10 @@ class LocalImages:
     async def remove(self, digest: Digest) -> None:
         with disk.room_on(self.store.root):
             await disk.in_thread(self.store.remove, digest)
+
+    def rules(self, digest: Digest) -> Path | None:
+        """Return where what a benchmark said of the image lies or should; None where none was asked."""
+        return Candidates(self.store).rules(digest)
 
     def tree(self, digest: Digest) -> Path:
         """Return the folder to run the image from, read-only; NotFound. `verify` it first."""

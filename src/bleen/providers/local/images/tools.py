@@ -8,14 +8,16 @@ from bleen.providers.local.images.environment import base_python, python_runtime
 from bleen.providers.local.images.process import Shell, Target
 from bleen.providers.local.images.store import Workspace
 
+EPOCH = "1577836800"
+"""The date of everything that is built: one that zip can hold."""
 _FIXED = {
     "LC_ALL": "C.UTF-8",
     "NO_COLOR": "1",
     "PYTHONHASHSEED": "0",
-    "SOURCE_DATE_EPOCH": "1577836800",
+    "SOURCE_DATE_EPOCH": EPOCH,
     "UV_NO_PROGRESS": "1",
 }
-"""What would else find its way into the bytes, or the words, of a build. The date is one that zip can hold."""
+"""What would else find its way into the bytes, or the words, of a build."""
 
 
 MACHINE = Target(python_runtime(), (str(base_python()), "-S", "-s"))
