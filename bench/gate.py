@@ -253,14 +253,14 @@ def run() -> Report:
             return pool.map(watch, [(case, first + n) for n in range(_sized(rollouts))], chunksize=1)
 
         for place, case in enumerate(HARMLESS):
-            report.rows.append(_false_alarms(case, found(case, 200, 10_000 * place)))
+            report.add(_false_alarms(case, found(case, 200, 10_000 * place)))
         for place, (case, goal) in enumerate(HARMFUL):
-            report.rows += _found(case, found(case, 200, 100_000 + 10_000 * place), goal)
-        report.rows += _passes(found(Case("pass", until_pass=True, peers=False), 200, 200_000))
-        report.rows.append(_validity(found(Case("null", offset=0.0, drift=0.0, peers=False), 2000, 300_000)))
-        report.rows += [_flagged(f"8 % offsets, r0 {r}", found(_tolerant(r), 60, 400_000)) for r in (1.2, 1.5, 2.0)]
-        report.rows += _levers(found)
-    report.rows += cost(_sized(1000))
+            report.add(*_found(case, found(case, 200, 100_000 + 10_000 * place), goal))
+        report.add(*_passes(found(Case("pass", until_pass=True, peers=False), 200, 200_000)))
+        report.add(_validity(found(Case("null", offset=0.0, drift=0.0, peers=False), 2000, 300_000)))
+        report.add(*(_flagged(f"8 % offsets, r0 {r}", found(_tolerant(r), 60, 400_000)) for r in (1.2, 1.5, 2.0)))
+        report.add(*_levers(found))
+    report.add(*cost(_sized(1000)))
     report.notes += NOTES
     return report
 

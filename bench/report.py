@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -43,6 +44,13 @@ class Report:
     name: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def add(self, *rows: Row) -> None:
+        """Add figures of a benchmark that takes long, and say them now: who ends it early has what there is."""
+        self.rows += rows
+        for row in rows:
+            print(f"{row.metric}: {_figure(row.value)} {row.unit}", file=sys.stderr, flush=True)
+        self.write()
 
     def write(self) -> Path:
         """Write ``bench/out/<name>.json``, and return its path."""

@@ -26,6 +26,7 @@ from bleen.providers.custom import CustomMetrics
 from bleen.providers.hook import Hook
 from bleen.providers.local.fleets import AgentFleets
 from bleen.providers.local.heap import keep_giving_back
+from bleen.providers.local.secrets import FolderSecrets
 from bleen.providers.notices.channels import ChannelNotices
 from bleen.providers.postgres.embedded import app_url, database_url
 from bleen.providers.postgres.ledger import PostgresLedger
