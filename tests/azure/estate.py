@@ -132,7 +132,8 @@ def azure_stage(folder: Path) -> Iterator[AzureStage]:
         estate = aside.run(open_estate(home, folder / "machines", Path(short), tls))
         try:
             write_site(estate, folder / "site.json")
-            bake = f"{sys.executable} -m tests.azure.baking {estate.cloud.url}"
+            found_from_anywhere = f"PYTHONPATH={Path(__file__).parents[2]}"
+            bake = f"env {found_from_anywhere} {sys.executable} -m tests.azure.baking {estate.cloud.url}"
             with signed_in(estate, certificate):
                 yield from _opened(LocalPlatform(settings_of(home, folder / "site.json", bake)), estate, aside)
         finally:
