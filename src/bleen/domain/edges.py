@@ -1,7 +1,8 @@
 """Edges: the latencies beyond which requests count as slow, so that a histogram becomes counts of bad events."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import log
 
 from bleen.domain.codec import Value
@@ -38,15 +39,10 @@ def since(before: Histogram, now: Histogram) -> Histogram:
 
 
 def tails(histogram: Histogram, edges: Sequence[float]) -> tuple[int, ...]:
-    """Return for each of ``edges``, which ascend, what `Histogram.slower` tells, in one pass over the buckets."""
-    left, place, found = histogram.total, 0, []
-    bounds, counts = histogram.edges, histogram.counts
-    for edge in edges:
-        while place < len(bounds) and bounds[place] <= edge:
-            left -= counts[place]
-            place += 1
-        found.append(left)
-    return tuple(found)
+    """Return for each of ``edges`` what `Histogram.slower` tells, in one pass over the buckets."""
+    bounds, within = histogram.edges, (0, *accumulate(histogram.counts))
+    total = within[-1] + histogram.beyond
+    return tuple([total - within[bisect_right(bounds, edge)] for edge in edges])
 
 
 def choose(usual: Histogram, tolerated: float) -> tuple[Edge, ...]:

@@ -219,8 +219,10 @@ def _wager(
     for kind in kinds:
         clump = usual.dispersion(kind)
         x, y = tick.canary[kind] / clump, tick.baseline[kind] / clump
-        grown = [exp(min(x * a + y * b + still / clump, MOST)) for a, b, still in worse[kind]]
-        new_against.append(tuple([min((w + n) * g, LARGEST) for w, n, g in zip(against[kind], placed, grown, strict=True)]))
+        told = [x * a + y * b + still / clump for a, b, still in worse[kind]]
+        grown = [exp(MOST if each > MOST else each) for each in told]
+        wealth = [(w + n) * g for w, n, g in zip(against[kind], placed, grown, strict=True)]
+        new_against.append(tuple([LARGEST if each > LARGEST else each for each in wealth]))
         told = [x * a + y * b + still / clump for a, b, still in fine[kind]]
         new_good.append(tuple([g + t for g, t in zip(good[kind], told, strict=True)]))
     return Evidence(tuple(new_against), seconds, tuple(new_good), evidence.prior)
