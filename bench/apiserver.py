@@ -23,6 +23,7 @@ from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, Memory
 from bleen.providers.memory.images import MemoryImages
 from bleen.providers.memory.log import MemorySeal
 from bleen.providers.memory.metrics import MemoryMetrics
+from bleen.providers.memory.notices import MemoryNotices
 from bleen.providers.memory.scanner import MemoryScanner
 from bleen.providers.postgres.ledger import PostgresLedger
 from bleen.providers.postgres.log import PostgresLog
@@ -101,6 +102,7 @@ def providers(url: str) -> Providers:
         scanner=MemoryScanner(images),
         builder=MemoryBuilder(images, bases),
         metrics=MemoryMetrics(),
+        notices=MemoryNotices(),
         platform=_platform,
         own_port=lambda environment, service: None,
     )

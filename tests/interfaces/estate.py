@@ -79,6 +79,7 @@ class Estate:
             scanner=self.scanner,
             builder=self.builder,
             metrics=metrics,
+            notices=notices,
             platform=self._describe,
             own_port=self.gateway.service_port,
             regions=regions,

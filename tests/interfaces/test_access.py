@@ -39,6 +39,7 @@ BODIES: dict[str, object] = {
     "/v1/environments/{environment:str}/freeze": {"by": "eve", "reason": "a fair"},
     "/v1/environments/{environment:str}/thaw": {"by": "eve", "reason": "it is over"},
     "/v1/environments/{environment:str}/calendar": {"by": "eve", "calendar": {}},
+    "/v1/environments/{environment:str}/notices/trial": {"by": "eve"},
     "/v1/links": {"by": "eve"},
     "/v1/tokens": {"name": "eve", "grants": {"*": "admin"}, "by": "eve"},
 }

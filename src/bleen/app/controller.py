@@ -104,6 +104,7 @@ class Controller:
             scanner=self.scanner,
             builder=self.provided.builder,
             metrics=self.provided.signals,
+            notices=self.notices,
             export=self.own.images.export,
             platform=self._platform,
             own_port=self.provided.own_port,

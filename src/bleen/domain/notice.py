@@ -42,6 +42,7 @@ LEVELS = {
     "failed": Level.CRITICAL,
     "glass-broken": Level.CRITICAL,
     "freeze-overridden": Level.CRITICAL,
+    "trial": Level.CRITICAL,
 }
 """Every kind of notice, and how much it matters."""
 
@@ -126,6 +127,20 @@ def gate_notice(environment: str, service: str, error: ImageBlocked) -> Notice:
         what=error.what,
         why=error.why,
         next=error.next,
+    )
+
+
+def trial(environment: str, by: str) -> Notice:
+    """Return what people hear when somebody tries whether they do."""
+    return Notice(
+        kind="trial",
+        environment=environment,
+        service="",
+        rollout="",
+        release="",
+        what=f"a trial: {by} asks whether you hear of {environment}",
+        why="nothing has happened",
+        next="nothing is to be done",
     )
 
 

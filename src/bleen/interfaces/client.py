@@ -56,12 +56,16 @@ from bleen.interfaces.views import (
     ThawOrder,
     TokenList,
     TokenOrder,
+    TrialOrder,
+    TrialView,
 )
 from bleen.providers.transport import httpx, verification
 from bleen.workflows.messages import BuildRequest, DeployRequest, DeployResult, ScaleResult
 
 T = TypeVar("T")
 _QUICK = httpx.Timeout(10.0, connect=2.0)
+_TELLING = httpx.Timeout(60.0, connect=2.0)
+"""Longer than a channel may take."""
 _BUILDING = httpx.Timeout(1800.0, connect=2.0)
 
 
@@ -154,6 +158,10 @@ class Client:
         options = {"content": encode(order), "headers": {"content-type": "application/json", "idempotency-key": str(uuid4())}}
         view: FreezeView = self._ask("PUT", f"/v1/environments/{environment}/calendar", FreezeView, **options)
         return view
+
+    def try_notices(self, environment: str, order: TrialOrder) -> TrialView:
+        """Tell each channel that hears of ``environment`` something now, and return which of them took it."""
+        return self._post(f"/v1/environments/{environment}/notices/trial", order, TrialView, timeout=_TELLING)
 
     def rollouts(self) -> ActiveRollouts:
         """Return every rollout under way, in every environment, warm times included."""

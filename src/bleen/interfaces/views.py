@@ -357,6 +357,28 @@ class FreezeView(View, frozen=True):
     """Those of the calendar's country, as they were known when it was set."""
 
 
+class TrialOrder(Value, frozen=True):
+    """Try whether people hear of an environment."""
+
+    by: str
+
+
+class Heard(Value, frozen=True):
+    """One channel of a trial."""
+
+    channel: str
+    why: str = ""
+    """Why it did not take it; empty where it did."""
+
+
+class TrialView(View, frozen=True):
+    """Who was told, and who took it."""
+
+    environment: str
+    at: datetime
+    channels: tuple[Heard, ...]
+
+
 class TokenOrder(Value, frozen=True):
     """Make a token."""
 

@@ -19,7 +19,7 @@ from bleen.domain.pipeline import Building
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
-from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Scanner, Tell
+from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Notices, Scanner, Tell
 from bleen.workflows.freezing import Freezes
 from bleen.workflows.messages import (
     BuildRequest,
@@ -97,6 +97,8 @@ class Providers:
     builder: Builder
     metrics: Metrics
     """Golden signals for people who look: no verdict reads these."""
+    notices: Notices
+    """For trials. What happens is told by ``control``, which does not give up."""
     platform: Callable[[], Awaitable[PlatformView]]
     """Describes the platform and its parts."""
     own_port: Callable[[str, str], int | None]

@@ -22,6 +22,7 @@ from bleen.interfaces.api import (
     freezes,
     images,
     logins,
+    notices,
     overview,
     parts,
     patches,
@@ -58,6 +59,7 @@ ROOMS = (
     tokens,
     signing_in,
     logins,
+    notices,
     events,
 )
 ROUTES = tuple(route for room in ROOMS for route in room.ROUTES)

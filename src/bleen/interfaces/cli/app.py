@@ -20,6 +20,7 @@ from bleen.interfaces.cli import (
     image,
     login,
     machine,
+    notices,
     past,
     repository,
     status,
@@ -49,6 +50,7 @@ trust.register(image.app)
 app.add_typer(image.app, name="image")
 app.add_typer(audit.app, name="audit")
 app.add_typer(token.app, name="token")
+app.add_typer(notices.app, name="notices")
 app.add_typer(azure.app, name="azure")
 
 
