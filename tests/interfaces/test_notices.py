@@ -70,7 +70,7 @@ def test_each_channel_says_whether_it_took_it(idle: Estate, tmp_path: Path, blee
     assert said.out.splitlines()[:3] == [
         "takes: took it",
         "refuses: did not take it: it answered 410",
-        "away: did not take it: ConnectError",
+        "away: did not take it: no connection could be made to it",
     ]
     assert [post["type"] for post in taken] == ["bleen.trial"] and len(refused) == 1
 

@@ -18,6 +18,14 @@ PATIENCE = 20.0
 """Seconds for an answer; the standard says 15 to 30."""
 
 
+_WORDS = {
+    "ConnectError": "no connection could be made to it",
+    "RemoteProtocolError": "what answered does not speak HTTP, or ended half-way",
+    "ReadError": "its answer broke off",
+    "WriteError": "it stopped listening half-way",
+}
+
+
 class WebhookSender:
     """Posts to one address. Where nobody takes it, the same notice comes again under the same id."""
 
@@ -43,7 +51,8 @@ class WebhookSender:
         except TimeoutError:
             return f"it took longer than {self._patience:g} s"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return type(error).__name__  # its text may have the address in it
+            name = type(error).__name__  # its text may have the address in it
+            return _WORDS.get(name, name)
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> str:
         """Return why it was not taken. What is answered beside the status is not read: it may have no end."""
