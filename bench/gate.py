@@ -142,7 +142,8 @@ def _buckets(scale: NDArray[np.float64], case: Case) -> NDArray[np.float64]:
     for machine in places.T:
         total += table[machine]
     below = np.concatenate([np.zeros((len(scale), 1)), total / scale.shape[1], np.ones((len(scale), 1))], axis=1)
-    return np.diff(below, axis=1)
+    chances: NDArray[np.float64] = np.diff(below, axis=1)
+    return chances
 
 
 @cache
