@@ -150,7 +150,8 @@ def _buckets(scale: NDArray[np.float64], case: Case) -> NDArray[np.float64]:
 def _table(bounds: tuple[float, ...]) -> NDArray[np.float64]:
     """Return the chance to be within each bound, for machines that are exp((n - REACH) FINE) times as slow: (n, bounds)."""
     slower = FINE * np.arange(-REACH, REACH + 1)
-    return ndtr((np.log(np.array(bounds, float) / MEDIAN) - slower[:, None]) / SIGMA)
+    within: NDArray[np.float64] = ndtr((np.log(np.array(bounds, float) / MEDIAN) - slower[:, None]) / SIGMA)
+    return within
 
 
 def samples(case: Case, seen: Traffic) -> Iterator[tuple[int, Sample]]:
