@@ -123,6 +123,7 @@ def test_the_image_of_a_service_is_built_with_its_base(bleen: Bleen) -> None:
     assert [stage["name"] for stage in built["stages"]] == [*base, "application", *gates]
     shown = bleen("image", "show", built["image"]["digest"][7:19]).out
     assert "tool 1.0  bookworm" in shown and "serve" in shown
+    assert bleen("image", "show", "hello").out == shown
     listed = bleen("image", "list", "--json").json["images"]
     assert {image["name"] for image in listed} == {"little", "hello"}
 
@@ -135,6 +136,7 @@ def test_two_images_are_compared_by_packages_and_files(bleen: Bleen, repository:
     after = bleen("image", "build", "hello", "--json").json["image"]["digest"]
     said = bleen("image", "diff", before, after).out
     assert "+ libtool 1.0" in said and "- ca-certificates 1.0" in said and "to move" in said
+    assert bleen("image", "diff", before, "hello").out == said
     assert [p["name"] for p in bleen("image", "diff", before, after, "--json").json["added"]] == ["libtool"]
     assert bleen("image", "diff", after, after).out == "nothing differs\n"
 

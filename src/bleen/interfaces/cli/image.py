@@ -1,10 +1,9 @@
 """Images: what releases are made of."""
 
-from typing import Annotated
-
 import typer
 
 from bleen.interfaces.cli import image_build, image_care, image_packer, image_patches
+from bleen.interfaces.cli.chosen import Chosen, choose
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -35,41 +34,28 @@ def list_images(ctx: Context, json: Json = False) -> None:
     session.table(("NAME", "VERSION", "DIGEST", "BASE", "FILES", "SIZE", "CREATED"), rows)
 
 
-@app.command("show", epilog=example("bleen image show 3f2a91c04be7"))
+@app.command("show", epilog=example("bleen image show hello", "bleen image show 3f2a91c04be7"))
 def show_image(
     ctx: Context,
-    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The digest, or its first digits.")],
+    image: Chosen,
     json: Json = False,
 ) -> None:
     """Show one image: the packages that it stands on, and its files."""
     session: Session = ctx.obj
     with session.client() as client:
-        view = client.image(whole(digest, [i.digest for i in client.images().images]))
+        view = client.image(choose(client, image).digest)
     if session.json:
         session.say_json(view)
         return
-    image = view.image
+    found = view.image
     session.say(
-        f"{image.name} {image.version}  {size(image.size)} in {image.files:,} files  base {_short(image.base)} {image.runtime}"
+        f"{found.name} {found.version}  {size(found.size)} in {found.files:,} files  base {_short(found.base)} {found.runtime}"
     )
-    session.say(image.digest)
+    session.say(found.digest)
     for package in view.packages:
         session.out.write(f"{package.name} {package.version}  {package.suite}\n")
     for file in view.files:
         session.out.write(f"{file.size:>12,}  {'x' if file.executable else ' '} {file.path}{_link(file.link)}\n")
-
-
-def whole(text: str, known: list[str]) -> str:
-    """Return the one digest of ``known`` that begins with ``text``; NotFound, or InvalidInput where several do."""
-    from bleen.domain.errors import InvalidInput, NotFound
-
-    digits = text.removeprefix("sha256:")
-    found = [d for d in known if d.removeprefix("sha256:").startswith(digits)]
-    if not found:
-        raise NotFound(f"there is no image {text}", next="bleen image list")
-    if len(found) > 1:
-        raise InvalidInput(f"{len(found)} images begin with {text}", next="write more of the digest")
-    return found[0]
 
 
 def _link(target: str) -> str:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bleen.interfaces.cli.chosen import WORDS, choose
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -79,7 +80,7 @@ def _say_built(session: Session, image: "Image", stages: "list[Stage]") -> None:
 
 def diff_images(
     ctx: Context,
-    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A digest, or its first digits.")],
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help=WORDS)],
     after: Annotated[str, typer.Argument(metavar="AFTER", help="Another one.")],
     json: Json = False,
 ) -> None:
@@ -98,12 +99,11 @@ def diff_images(
     _say_difference(session, found)
 
 
-def _contents(client: "Client", digest: str) -> "Contents":
+def _contents(client: "Client", chosen: str) -> "Contents":
     """Return what is in an image and in the base that it stands on."""
     from bleen.domain.difference import Contents
-    from bleen.interfaces.cli.image import whole
 
-    view = client.image(whole(digest, [image.digest for image in client.images().images]))
+    view = client.image(choose(client, chosen).digest)
     below = client.image(view.image.base).files if view.image.base.startswith("sha256:") else ()
     return Contents(files=(*below, *view.files), packages=view.packages)
 

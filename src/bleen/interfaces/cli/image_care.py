@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bleen.interfaces.cli.chosen import Chosen, choose, choose_digest
 from bleen.interfaces.cli.options import Context, Json, example
 from bleen.interfaces.cli.session import Session
 
@@ -27,11 +28,9 @@ def remove_image(ctx: Context, digest: Digest, json: Json = False) -> None:
 
     Exit code 3, and the reason, where a fleet, a way back or another image needs it.
     """
-    from bleen.interfaces.cli.image import whole
-
     session: Session = ctx.obj
     with session.client() as client:
-        chosen = whole(digest, [image.digest for image in client.images().images])
+        chosen = choose_digest(client, digest).digest
         left = client.remove_image(chosen)
     if session.json:
         session.say_json({"removed": [chosen], "left": len(left.images)})
@@ -76,7 +75,7 @@ def _remove(client: "Client", free: "list[Kept]") -> list[str]:
 
 def export_image(
     ctx: Context,
-    digest: Digest,
+    image: Chosen,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or one that is not there yet.")],
     json: Json = False,
 ) -> None:
@@ -84,11 +83,11 @@ def export_image(
 
     Its base, its patches and the application are layers of their own. Other tools can read, push and run it.
     """
-    from bleen.interfaces.cli.image import size, whole
+    from bleen.interfaces.cli.image import size
 
     session: Session = ctx.obj
     with session.client() as client:
-        chosen = whole(digest, [image.digest for image in client.images().images])
+        chosen = choose(client, image).digest
         done = client.export_image(chosen, str(folder.absolute()))
     if session.json:
         session.say_json(done)

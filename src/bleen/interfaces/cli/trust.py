@@ -5,19 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.inventory import BillFormat
+from bleen.interfaces.cli.chosen import Chosen, choose
 from bleen.interfaces.cli.options import Context, Environment, Json, example
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
     from bleen.domain.image import Image
     from bleen.domain.provenance import Provenance
-    from bleen.interfaces.client import Client
 
-Chosen = Annotated[
-    str, typer.Argument(metavar="NAME|DIGEST", help="The name of an image (its newest one), or the first digits of its digest.")
-]
 _PLAIN = "type"
 _WHOLE = re.compile(r"sha256:[0-9a-f]{64}")
 """A whole digest: it may be that of a candidate, which is in no list."""
@@ -81,19 +77,6 @@ def sbom(
     session: Session = ctx.obj
     with session.client() as client:
         session.out.write(client.bill(choose(client, image).digest, form))
-
-
-def choose(client: "Client", text: str) -> "Image":
-    """Return the newest image of that name, or the one whose digest begins so."""
-    images = client.images().images
-    named = [image for image in images if image.name == text]
-    digits = text.removeprefix("sha256:")
-    found = named[:1] or [image for image in images if image.digest.removeprefix("sha256:").startswith(digits)]
-    if not found:
-        raise NotFound(f"there is no image {text}", next="bleen image list")
-    if len(found) > 1:
-        raise InvalidInput(f"{len(found)} images begin with {text}", next="write more of the digest")
-    return found[0]
 
 
 def _tell(session: Session, image: "Image", said: "Provenance") -> None:
