@@ -84,11 +84,13 @@ class Prober:
 
 
 class SickLedger:
-    """A ledger that a test can make fail: ``error`` is raised by every verb while it is set, and an entry takes ``seconds``."""
+    """A ledger that a test can make fail: ``error`` is raised by every verb while it is set, ``refusal`` by entries alone; one
+    takes ``seconds``."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self.ledger = ledger
         self.error: Exception | None = None
+        self.refusal: Exception | None = None
         self.seconds = 0.0
 
     def _fail(self) -> None:
@@ -97,6 +99,8 @@ class SickLedger:
 
     async def append(self, draft: Draft) -> Entry:
         self._fail()
+        if self.refusal is not None:
+            raise self.refusal
         await asyncio.sleep(self.seconds)
         return await self.ledger.append(draft)
 

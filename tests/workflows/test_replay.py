@@ -31,7 +31,8 @@ async def test_a_golden_history_replays(name: str) -> None:
 
 
 EARLIER = {path.stem: path.read_text() for path in sorted((HISTORIES / "earlier").glob("*.json"))}
-"""Of workflows as they were before images were built in stages: recorded once, and never again."""
+"""Of deployments and renewals as they were before images were built in stages, and of rollouts whose acts were three activities
+each: recorded once, and never again."""
 
 
 @pytest.mark.parametrize("name", EARLIER)

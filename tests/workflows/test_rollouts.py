@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from bleen.domain.check import HttpCheck
 from bleen.domain.command import Advance, Scale
 from bleen.domain.decision import AskHuman, Decision, Measure, Shift, Wait
-from bleen.domain.errors import Conflict, StartFailed, Unreachable
+from bleen.domain.errors import Conflict, InvalidInput, StartFailed, Unreachable
 from bleen.domain.ledger import Checked, Commanded, Decided, Finished, ReleaseMade, RolloutStarted, Scaled, Settled
 from bleen.domain.listing import Listing
 from bleen.domain.rollout import Aborted, Failed, Promoted, RolledBack, Superseded
@@ -241,6 +241,21 @@ async def test_a_silent_ledger_delays_and_loses_nothing(stage: Stage) -> None:
     stage.ledger.error = None
     assert isinstance(await stage.settled(begun.rollout), Promoted)
     assert [type(e.event.command) for e in await stage.entries(Commanded) if isinstance(e.event, Commanded)] == [Advance]
+
+
+async def test_a_ledger_that_refuses_an_entry_refuses_no_release(stage: Stage) -> None:
+    """What could not be entered is not carried out, and is decided anew: whose fault that is, the release does not pay for it."""
+    await stage.deployed("1")
+    await stage.idle()
+    begun = await started(stage, "2", auto_promote=False)
+    await stage.deciding(AskHuman)
+    stage.ledger.refusal = InvalidInput("no such kind of entry")
+    await stage.control.command(ENVIRONMENT, stage.service, Advance("ada"))
+    await eventually(lambda: error_shown(stage, "could not be entered"), "the error is shown")
+    assert stage.serving == 1
+    stage.ledger.refusal = None
+    assert isinstance(await stage.settled(begun.rollout), Promoted)
+    assert stage.serving == 2
 
 
 async def test_a_lost_route_is_set_again(stage: Stage) -> None:

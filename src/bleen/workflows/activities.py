@@ -5,10 +5,12 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
 from temporalio import activity
 
 from bleen.domain.check import CheckResult
 from bleen.domain.decision import Launch, Measure, Retire, Shift
+from bleen.domain.errors import BleenError, Permanent, Unreachable
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
@@ -20,7 +22,7 @@ from bleen.domain.trace import trace_of
 from bleen.domain.traffic import Colour
 from bleen.workflows.building import Pipeline
 from bleen.workflows.herald import Herald, occasion
-from bleen.workflows.messages import DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
+from bleen.workflows.messages import Act, Acted, DeployRequest, Order, ReleaseOrder, RolloutRequest, Subject, Watched
 from bleen.workflows.pulse import pulse
 from bleen.workflows.watching import Watching
 from bleen.workflows.workshop import Workshop
@@ -112,32 +114,57 @@ class Activities:
     @activity.defn
     async def record(self, drafts: tuple[Draft, ...]) -> int:
         """Return the ledger's sequence of the last of ``drafts``, all of them entered in order."""
-        sequence = 0
         async with pulse():
-            for draft in drafts:
-                sequence = (await self._world.ledger.append(draft)).sequence
+            return await self._entered(drafts)
+
+    async def _entered(self, drafts: tuple[Draft, ...]) -> int:
+        sequence = 0
+        for draft in drafts:
+            sequence = (await self._world.ledger.append(draft)).sequence
         return sequence
 
     @activity.defn
-    async def shift(self, order: Order) -> datetime:
-        """Carry out a Shift; return when every gateway had it."""
-        assert isinstance(order.decision, Shift)
+    async def act(self, act: Act) -> Acted:
+        """Enter a Shift, a Launch or a Retire, carry it out under that entry (law 7), and look at what came of it."""
         async with pulse():
-            await self._world.gateway.set_route(order.decision.route, order.generation)
-        return self._world.clock()
+            try:
+                generation = await self._entered(act.drafts)
+            except Permanent as error:  # of the ledger: no reason to give the release up
+                raise Unreachable("the decision could not be entered", why=str(error), next="bleen doctor") from error
+            done = await self._carried_out(structs.replace(act.order, generation=generation))
+            return Acted(done, await self._look(act.order.rollout))
+
+    async def _look(self, rollout: Rollout) -> Observation | None:
+        """Return what is seen; None where that fails, for what was done is done."""
+        try:
+            return await self._world.observe(rollout.environment, rollout.service)
+        except BleenError:
+            return None
+
+    @activity.defn
+    async def shift(self, order: Order) -> datetime:
+        """Return when every gateway had a Shift: for what an earlier version of Bleen began."""
+        async with pulse():
+            return await self._carried_out(order)
 
     @activity.defn
     async def carry_out(self, order: Order) -> datetime:
-        """Carry out a Launch or a Retire; return when it was done."""
+        """Return when a Launch or a Retire was done: for what an earlier version of Bleen began."""
         async with pulse():
-            match order.decision:
-                case Launch():
-                    await self._launch(order.rollout, order.decision)
-                case Retire(colour, release):
-                    slots = _slots(order.rollout, colour, order.decision.baseline)
-                    await _all([self._world.fleets.retire(slot, release) for slot in slots])
-                case other:
-                    raise TypeError(f"{type(other).__name__} is not carried out by an activity")
+            return await self._carried_out(order)
+
+    async def _carried_out(self, order: Order) -> datetime:
+        """Carry out a Shift, a Launch or a Retire; return when it was done."""
+        match order.decision:
+            case Shift(route=route):
+                await self._world.gateway.set_route(route, order.generation)
+            case Launch():
+                await self._launch(order.rollout, order.decision)
+            case Retire(colour, release):
+                slots = _slots(order.rollout, colour, order.decision.baseline)
+                await _all([self._world.fleets.retire(slot, release) for slot in slots])
+            case other:
+                raise TypeError(f"{type(other).__name__} is not carried out by an activity")
         return self._world.clock()
 
     async def _launch(self, rollout: Rollout, launch: Launch) -> None:

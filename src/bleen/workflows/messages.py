@@ -321,6 +321,23 @@ class Order(Value, frozen=True):
     """What the traffic has shown before."""
 
 
+class Act(Value, frozen=True):
+    """A Shift, a Launch or a Retire to enter, to carry out, and to look at afterwards."""
+
+    order: Order
+    drafts: tuple[Draft, ...]
+    """What is still to be entered, in order; the decision is the last."""
+
+
+class Acted(Value, frozen=True):
+    """What came of an act."""
+
+    at: datetime
+    """When it was done: of a Shift, when every gateway had it."""
+    seen: Observation | None = None
+    """What was seen afterwards; None where nobody could look."""
+
+
 class Watched(Observation, frozen=True):
     """What a watch saw last. An observation with one thing more, so that histories of older versions can be read."""
 

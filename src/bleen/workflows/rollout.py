@@ -33,6 +33,8 @@ with workflow.unsafe.imports_passed_through():
     from bleen.workflows.converter import domain_error, to_failure_error
     from bleen.workflows.messages import (
         OVER,
+        Act,
+        Acted,
         Adjusted,
         Carried,
         Joined,
@@ -50,6 +52,8 @@ with workflow.unsafe.imports_passed_through():
 
 T = TypeVar("T")
 
+ACTS_IN_ONE = "acts-in-one"
+"""Names a change, for histories that began before it: an act enters its decision and looks afterwards (decision 0036)."""
 OUTCOMES_TOLD = "outcomes-told"
 """Names a change, for histories that began before it: settled rollouts are told."""
 FAILED = (FailureError, BleenError)
@@ -243,9 +247,12 @@ class RolloutWorkflow:
         self._update(advance(self._plan, seen, seen.at), seen)
         decision = decide(self._plan, seen, seen.at)
         check(self._plan, seen, decision)
-        generation = await self._record(decision, seen)
-        if self._interrupted:
-            return
+        if isinstance(decision, Shift | Launch | Retire) and workflow.patched(ACTS_IN_ONE):
+            generation = 0  # the act enters it, and knows
+        else:
+            generation = await self._record(decision, seen)
+            if self._interrupted:
+                return
         try:
             await self._act(decision, generation, seen)
         except FAILED as failure:
@@ -253,6 +260,7 @@ class RolloutWorkflow:
             raise
 
     async def _act(self, decision: Decision, generation: int, seen: Observation) -> None:
+        """Do what was decided; ``generation`` 0: the act itself enters it."""
         order = Order(self._plan, decision, generation, self._gate)
         match decision:
             case Wait() | AskHuman():
@@ -263,6 +271,8 @@ class RolloutWorkflow:
                 )
                 if watched is not None:
                     self._learn(watched)
+            case Shift() | Launch() | Retire() if not generation:
+                await self._carry_out(decision, seen)
             case Shift():
                 done = await workflow.execute_activity_method(Activities.shift, order, **_QUICK)
                 self._update(applied(self._plan, decision, done), seen)
@@ -279,11 +289,31 @@ class RolloutWorkflow:
                     self._seen = None
             case Promote() | Rollback():
                 self._update(applied(self._plan, decision, seen.at), seen)
+                if workflow.patched(ACTS_IN_ONE):
+                    self._seen = seen  # nothing was changed that could be seen
             case Done():
                 self._closed = True
                 self._outbox.add(self._plan.id, Finished())
             case _:
                 assert_never(decision)
+
+    async def _carry_out(self, decision: Shift | Launch | Retire, seen: Observation) -> None:
+        """Have it entered, carried out and looked at, in this order and in one activity.
+
+        What could not be entered is not carried out, and forgotten: it may be another decision next time.
+        """
+        kept, draft = self._outbox.pending, self._outbox.draft(self._plan.id, Decided(decision, seen))
+        self._decision = decision
+        act = Act(Order(self._plan, decision), (*kept, draft))
+        if isinstance(decision, Shift):
+            done: Acted | None = await workflow.execute_activity_method(Activities.act, act, **_QUICK)
+        else:
+            done = await self._unless_interrupted(
+                workflow.start_activity_method(Activities.act, act, retry_policy=_FEW, **_LONG)
+            )
+        self._outbox.entered(len(kept) if done else 0)
+        self._update(applied(self._plan, decision, done.at if done else self._now()), seen)
+        self._seen = done.seen if done else None
 
     async def _checked(self, order: Order) -> tuple[CheckResult, ...] | None:
         """Return the results of the checks; None where a command, or the traffic, comes first."""

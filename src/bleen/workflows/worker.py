@@ -139,6 +139,7 @@ def _activities(client: Client, world: World, task_queue: str) -> list[Callable[
         doing.plan_rollout,
         doing.observe,
         doing.record,
+        doing.act,
         doing.shift,
         doing.carry_out,
         doing.run_checks,
