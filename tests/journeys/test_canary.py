@@ -252,8 +252,8 @@ def test_auto_promote_unhealthy_canaries(stage: Stage) -> None:
 
 def test_canary_progress_deadline_late_promote(stage: Stage) -> None:
     """Nomad ProgressDeadline_LatePromote: the time that a person takes is not held against the canary."""
-    play = at_a_pause(stage, "canary-late", progress_deadline="2s")
-    time.sleep(3)
+    play = at_a_pause(stage, "canary-late", progress_deadline="5s")
+    time.sleep(6)
     play.tell(Advance("ada"))
     assert play.settled().outcome == Promoted()
 
