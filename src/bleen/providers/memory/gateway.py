@@ -84,18 +84,19 @@ class MemoryGateway:
         self._ports: dict[str, int] = {}
 
     def service_port(self, environment: str, service: str) -> int | None:
-        """Return the port that the service has of its own; None before its first route."""
+        """Return the port that the service has of its own; None before its first route, and after its last."""
         return self._ports.get(service_key(environment, service))
 
     async def set_route(self, route: Route, generation: int) -> None:
         """Give every gateway ``route``, and return when each one reports it."""
         self._put(Listing(route.environment, route.service, generation, route))
         self.gateways.splits.append(route)
-        self._ports.setdefault(service_key(route.environment, route.service), 8100 + len(self._ports))
+        self._ports.setdefault(service_key(route.environment, route.service), max(self._ports.values(), default=8099) + 1)
 
     async def remove_route(self, environment: str, service: str, generation: int) -> None:
         """Answer 404 for the service at every gateway."""
         self._put(Listing(environment, service, generation))
+        self._ports.pop(service_key(environment, service), None)
 
     def _put(self, listing: Listing) -> None:
         regions = list(self.gateways.regions.values())
