@@ -441,7 +441,7 @@ class RolloutWorkflow:
     async def _leave(self, result: RolloutResult) -> RolloutResult:
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._tellings)
         if self._removal is not None:
-            workflow.continue_as_new(self._removal, workflow="Removal")
+            workflow.continue_as_new(workflow="Removal", args=[self._removal])
         if self._waiting is not None:
             workflow.continue_as_new(RolloutInput(self._waiting))
         return result
