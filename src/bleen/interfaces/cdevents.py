@@ -65,8 +65,8 @@ class Exporter:
                 subject = _purl(line.service, release.image, release.version)
                 yield self._event(line, "artifact", "published", subject, content, {"release": release.name})
             case ServiceRemoved(reason):
-                where = {"environment": {"id": line.environment, "source": self._server}}
-                yield self._event(line, "service", "removed", line.service, where, {"reason": reason} if reason else {})
+                place = {"environment": {"id": line.environment, "source": self._server}}
+                yield self._event(line, "service", "removed", line.service, place, {"reason": reason} if reason else {})
             case Settled(outcome) if line.rollout in self._rollouts:
                 rollout = self._rollouts[line.rollout]
                 verb, serving = _verb(rollout, line.event)
