@@ -203,6 +203,18 @@ def test_the_command_tells_each_step_and_the_way_back(bleen: Bleen) -> None:
     assert bleen("deploy", "hello").code == 0
 
 
+def test_its_images_may_be_pruned_once_it_is_gone_from_everywhere(bleen: Bleen, estate: Estate, repository: Path) -> None:
+    """All but the newest; not while another environment has it."""
+    for version, env in (("1.0.0", "production"), ("1.0.0", "dev"), ("2.0.0", "dev")):
+        write_service(repository, version=version, warm="0s", more=f"hosts: [{env}.localhost]\n")
+        assert bleen("deploy", "hello", "--env", env).code == 0
+    assert bleen("remove", "hello", "--yes").code == 0
+    assert bleen("image", "prune", "--json").json["removed"] == []
+    assert bleen("remove", "hello", "--yes", "--env", "production").code == 0
+    assert len(bleen("image", "prune", "--json").json["removed"]) == 1
+    assert bleen("deploy", "hello").code == 0
+
+
 @pytest.mark.usefixtures("repository", "estate")
 def test_without_a_terminal_it_is_never_removed_unasked(bleen: Bleen) -> None:
     """It does not block: exit code 2, with what to write instead."""

@@ -100,6 +100,8 @@ def _detached(session: Session, removing: "Removing") -> None:
 def _watch(session: Session, client: "Client", removing: "Removing") -> int:
     """Tell each step until nothing is left; return the exit code."""
     began = time.monotonic()
+    if not session.json:
+        session.say(f"{removing.service} leaves {removing.environment}: every gateway first, then its instances end")
     try:
         for line in _steps(client, removing):
             if not session.json:
@@ -123,7 +125,7 @@ def _steps(client: "Client", removing: "Removing") -> "Iterator[str]":
     while True:
         try:
             now = client.service(removing.environment, removing.service).removing
-            line, heard = _words(now) if now else told, time.monotonic()
+            line, heard = _words(now, told) if now else told, time.monotonic()
         except NotFound:
             return
         except Transient:
@@ -136,9 +138,11 @@ def _steps(client: "Client", removing: "Removing") -> "Iterator[str]":
         time.sleep(_PAUSE)
 
 
-def _words(removing: "Removing") -> str:
+def _words(removing: "Removing", before: str) -> str:
+    """Return what it does now; of what is over already, nothing new."""
+    from bleen.domain.removal import Gone
     from bleen.interfaces.words import removal_words
 
     if removing.error:
         return f"it is tried again: {removing.error}"
-    return removal_words(removing.step) if removing.step else "begin"
+    return before if removing.step is None or isinstance(removing.step, Gone) else removal_words(removing.step)
