@@ -240,6 +240,8 @@ def test_a_detached_removal_says_how_to_watch_it(bleen: Bleen, estate: Estate, r
     write_service(repository, name="other")
     bleen("deploy", "other")
     estate.fleets.answers = False
-    told = bleen("remove", "other", "--yes", "--detach")
-    estate.fleets.answers = True
+    told = bleen("remove", "other", "--yes", "--detach", "--reason", "unused")
     assert told.code == 0 and "bleen status other" in told.out
+    shown = bleen("status", "other").out
+    estate.fleets.answers = True
+    assert " removes it, unused: " in shown

@@ -39,7 +39,7 @@ from bleen.domain.ledger import (
     TokenRevoked,
 )
 from bleen.domain.policy import Gated
-from bleen.domain.removal import Drain, Gone, RemovalStep, Withdraw
+from bleen.domain.removal import Drain, Gone, RemovalStep, Removing, Withdraw
 from bleen.domain.renewal import fix_words
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.signals import Golden
@@ -315,6 +315,14 @@ def removal_words(step: RemovalStep) -> str:
         case Gone():
             return "nothing is left to do"
     assert_never(step)
+
+
+def removing_words(removing: Removing) -> str:
+    """Return ``ada removes it, nobody uses it: end blue r2``."""
+    why = f", {removing.reason}" if removing.reason else ""
+    doing = f"it is tried again: {removing.error}" if removing.error else ""
+    doing = doing or (removal_words(removing.step) if removing.step else "begin")
+    return f"{removing.by} removes it{why}: {doing}"
 
 
 def calendar_words(calendar: Calendar, holidays: Sequence[Holiday]) -> str:
