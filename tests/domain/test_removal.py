@@ -1,7 +1,7 @@
 """Removals: the route first, and nothing ends that a gateway may still route to, whatever is seen and whenever."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bleen.domain.decision import Wait
@@ -45,6 +45,7 @@ def observations(draw: st.DrawFn) -> Observation:
     return Observation(NOON, fleets, gateways, hosts_answered=draw(st.booleans()))
 
 
+@settings(deadline=None)
 @given(observations())
 def test_nothing_ends_that_a_gateway_may_route_to(seen: Observation) -> None:
     """Law 3 and law 4, for every observation; a silent gateway may route to anything."""
@@ -56,6 +57,7 @@ def test_nothing_ends_that_a_gateway_may_route_to(seen: Observation) -> None:
         assert {leaver.slot for leaver in step.fleets} == {fleet.slot for fleet in seen.fleets}
 
 
+@settings(deadline=None)
 @given(observations())
 def test_a_service_is_gone_only_when_nothing_of_it_is_left(seen: Observation) -> None:
     """And what is left is named by the step that removes it, or waited for."""
@@ -67,6 +69,7 @@ def test_a_service_is_gone_only_when_nothing_of_it_is_left(seen: Observation) ->
     assert isinstance(step, Wait | Withdraw) or seen.hosts_answered
 
 
+@settings(deadline=None)
 @given(observations(), st.integers(1, 3), st.sampled_from(list(Colour)), st.booleans())
 def test_the_law_is_checked_whatever_was_decided(seen: Observation, release: int, colour: Colour, baseline: bool) -> None:
     """A step that would end a fleet with a route is refused, as a rollout's would be."""

@@ -199,6 +199,7 @@ def test_the_command_tells_each_step_and_the_way_back(bleen: Bleen) -> None:
     rows = bleen("history", "hello").out.splitlines()
     assert "removed: nobody uses it" in rows[1] and "promoted" in rows[2]
     assert bleen("explain", "hello").code == 0
+    assert "nobody uses it" in bleen("logs", "hello").err
     assert bleen("remove", "hello", "--yes").code == 2
     assert bleen("deploy", "hello").code == 0
 

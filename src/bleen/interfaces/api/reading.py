@@ -69,12 +69,13 @@ async def observation(providers: Providers, environment: str, service: str) -> O
 async def history_view(providers: Providers, environment: str, service: str, limit: int) -> HistoryView:
     """Return the latest ``limit`` rollouts of ``service``; NotFound where there never was one."""
     entries = await _milestones(providers, environment, service)
-    if not entries:
+    rollouts = ledger_views.history(entries)
+    if not rollouts:
         raise unknown_service(environment, service)
     return HistoryView(
         environment=environment,
         service=service,
-        rollouts=ledger_views.history(entries)[:limit],
+        rollouts=rollouts[:limit],
         removals=ledger_views.removals(entries)[:limit],
     )
 
@@ -117,6 +118,11 @@ async def whole(ledger: Ledger, rollout: str, page: int = _MANY) -> Sequence[Ent
         entries += read
         if len(read) < page:
             return entries
+
+
+async def missing(providers: Providers, environment: str, service: str) -> NotFound:
+    """Return the error for a service of which nothing runs: by the ledger, was it removed?"""
+    return unknown_service(environment, service, ledger_views.removed(await _milestones(providers, environment, service)))
 
 
 def unknown_service(environment: str, service: str, removal: RemovalSummary | None = None) -> NotFound:

@@ -77,7 +77,7 @@ async def show_logs(
 ) -> Stream:
     """What the instances of a service wrote: one JSON object a line."""
     if not await providers.fleets.observe(service):
-        raise reading.unknown_service(providers.environment, service)
+        raise await reading.missing(providers, providers.environment, service)
     log = _lines(providers.fleets.logs(service, instance=instance, lines=lines, follow=follow))
     return Stream(while_admitted(log, still_admitted(request)) if follow else log, media_type="application/x-ndjson")
 
