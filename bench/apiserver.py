@@ -10,6 +10,7 @@ from bleen.domain.errors import NothingToDo
 from bleen.domain.image import Image
 from bleen.domain.notice import Notice
 from bleen.domain.pipeline import Building
+from bleen.domain.removal import Removing
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.api import Providers, build_api, serve
@@ -33,6 +34,7 @@ from bleen.workflows.messages import (
     DeployRequest,
     DeployResult,
     Progress,
+    RemovalRequest,
     RenewalState,
     RollbackRequest,
     ScaleRequest,
@@ -64,6 +66,12 @@ class Idle:
 
     async def scale(self, request: ScaleRequest) -> ScaleResult:
         raise NothingToDo("this server only reads")
+
+    async def remove(self, request: RemovalRequest) -> Removing:
+        raise NothingToDo("this server only reads")
+
+    async def removing(self, environment: str, service: str) -> Removing | None:
+        return None
 
     async def progress(self, environment: str, service: str) -> Progress | None:
         return None

@@ -13,6 +13,7 @@ from bleen.domain.command import Pause
 from bleen.domain.decision import Done, Shift, Wait
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.finding import Finding, Severity
+from bleen.domain.fleet import Slot
 from bleen.domain.ledger import (
     KINDS,
     BaseRenewed,
@@ -32,10 +33,12 @@ from bleen.domain.ledger import (
     NoticeLost,
     Query,
     ReleaseMade,
+    RemovalDecided,
     RenewalBegun,
     RenewalStopped,
     RolloutStarted,
     Scaled,
+    ServiceRemoved,
     SessionClosed,
     SessionOpened,
     Settled,
@@ -46,6 +49,7 @@ from bleen.domain.ledger import (
 from bleen.domain.patching import Fix
 from bleen.domain.policy import Gated, Waived, Waiver
 from bleen.domain.release import Release, Runtime, SecretRef, config_digest
+from bleen.domain.removal import Drain, Leaver
 from bleen.domain.renewal import Renewal
 from bleen.domain.rollout import Observation, Promoted, ReleaseRef, RolledBack, Rollout
 from bleen.domain.service import BlueGreen
@@ -148,6 +152,8 @@ def sample_events() -> tuple[Event, ...]:
         FreezeOverridden("deploy", "a hole is open"),
         NoticeLost("rolled-back", "on-call", "its server did not take it, or did not answer"),
         HostsChanged(("a.localhost",), ("b.localhost", "c.localhost")),
+        RemovalDecided(Drain((Leaver(Slot("dev", "local", "hello", Colour.BLUE), 2),), "nobody routes to it"), "unused", seen),
+        ServiceRemoved("unused", NOON),
         Gated(
             image=f"sha256:{5:064x}",
             allowed=False,

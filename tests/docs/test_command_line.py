@@ -31,6 +31,7 @@ PROMISED = [
     "logs",
     "instances",
     "scale",
+    "remove",
     "audit",
     "audit verify",
     "image verify",

@@ -45,6 +45,14 @@ def test_what_runs_and_what_could_be_gone_back_to_stays() -> None:
     assert "" not in [found[str(n)] for n in range(3, WINDOW + 3)]
 
 
+def test_nobody_goes_back_to_a_service_that_was_removed() -> None:
+    """What it was is free, but for its newest image and what runs."""
+    images = [image(n) for n in range(3)]
+    releases = [release(n, images[n]) for n in reversed(range(3))]
+    found = reasons(*keeping(images, {"hello": releases}, {images[0].digest: "hello"}, {"hello"}))
+    assert found == {"0": "runs as hello", "1": "", "2": "is the newest image of hello"}
+
+
 def test_a_base_stays_while_what_stands_on_it_does() -> None:
     """And goes with it; the newest base of a name stays for the next build."""
     bases = [image(n, "debian", SCRATCH) for n in (1, 2, 3)]

@@ -13,11 +13,25 @@ from bleen.domain.decision import Decision, Done, Launch, Measure, Promote, Reti
 from bleen.domain.errors import BleenError, NothingToDo
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
-from bleen.domain.ledger import Checked, Commanded, Decided, Draft, Event, Finished, Query, ReleaseMade, RolloutStarted, Settled
+from bleen.domain.ledger import (
+    Checked,
+    Commanded,
+    Decided,
+    Draft,
+    Event,
+    Finished,
+    Query,
+    ReleaseMade,
+    RemovalDecided,
+    RolloutStarted,
+    ServiceRemoved,
+    Settled,
+)
 from bleen.domain.notice import Dispatch, Notice
 from bleen.domain.pipeline import Building
 from bleen.domain.plan import Intent, plan, serving_now
 from bleen.domain.release import Release, config_digest
+from bleen.domain.removal import Drain, Gone, Removing, Withdraw, next_step, refuse_under_way
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.trace import trace_of
@@ -31,6 +45,7 @@ from bleen.workflows.messages import (
     DeployResult,
     Progress,
     Refused,
+    RemovalRequest,
     RenewalState,
     Resized,
     RollbackRequest,
@@ -55,6 +70,9 @@ class _Run:
     waiting: RolloutRequest | None = None
     told: asyncio.Event = field(default_factory=asyncio.Event)
     entries: int = 0
+    gives_way: bool = False
+    """Whether its service is being removed."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class InlineControl:
@@ -68,6 +86,7 @@ class InlineControl:
         self.agenda: Agenda | None = None
         self._pipelines: list[Pipeline] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._removals: dict[tuple[str, str], Removing] = {}
 
     async def deploy(self, request: DeployRequest) -> DeployResult:
         try:
@@ -136,6 +155,50 @@ class InlineControl:
         for fleet in fleets:
             await self._world.fleets.launch(FleetOrder(fleet.slot, number, release.image, request.size, release.runtime))
         return Resized(number, fleets[0].size, request.size)
+
+    async def remove(self, request: RemovalRequest) -> Removing:
+        place = (request.environment, request.service)
+        run = self._runs.get(place)
+        if run is not None:
+            refuse_under_way(run.rollout)
+            await self._forget(run)
+        if place not in self._removals:
+            asked = self._world.clock()
+            self._removals[place] = Removing(*place, request.by, request.reason, asked)
+            task = asyncio.create_task(self._remove(structs.replace(request, asked=asked)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self._removals[place]
+
+    async def removing(self, environment: str, service: str) -> Removing | None:
+        return self._removals.get((environment, service))
+
+    async def _forget(self, run: _Run) -> None:
+        run.gives_way = True
+        run.told.set()
+        await run.over.wait()
+
+    async def _remove(self, request: RemovalRequest) -> None:
+        world, place = self._world, (request.environment, request.service)
+        step: object = None
+        while not isinstance(step, Gone):
+            seen = await world.observe(*place)
+            step = next_step(seen)
+            self._removals[place] = structs.replace(self._removals[place], step=step)
+            event = RemovalDecided(step, request.reason, seen)
+            key = f"removal/{request.asked}/{type(step).__name__}"
+            match step:
+                case Withdraw():
+                    entry = await world.ledger.append(Draft(key, *place, event, by=request.by))
+                    await world.gateway.remove_route(*place, entry.sequence)
+                case Drain(fleets):
+                    await world.ledger.append(Draft(key, *place, event, by=request.by))
+                    for leaver in fleets:
+                        await world.fleets.retire(leaver.slot, leaver.release)
+                case _:
+                    await asyncio.sleep(self.look)
+        await world.ledger.append(Draft(f"{key}/removed", *place, ServiceRemoved(request.reason, request.asked), by=request.by))
+        del self._removals[place]
 
     async def progress(self, environment: str, service: str) -> Progress | None:
         run = self._runs.get((environment, service))
@@ -206,7 +269,7 @@ class InlineControl:
         return run.rollout
 
     async def _drive(self, run: _Run) -> None:
-        while not isinstance(run.decision, Done):
+        while not isinstance(run.decision, Done) and not run.gives_way:
             try:
                 await self._turn(run)
                 run.error = ""
@@ -220,6 +283,7 @@ class InlineControl:
                 pass
         await self._enter(run, Finished())
         del self._runs[run.rollout.environment, run.rollout.service]
+        run.over.set()
         if run.waiting is not None:
             await self._start(run.waiting)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bleen.domain.ledger import Draft, HostsChanged, ReleaseMade, RolloutStarted, Settled
+from bleen.domain.ledger import Draft, HostsChanged, ReleaseMade, RolloutStarted, ServiceRemoved, Settled
 from bleen.domain.note import read_verifier
 from bleen.domain.rollout import Aborted
 from bleen.interfaces.cdevents import Exporter
@@ -39,12 +39,14 @@ CONTEXT = closed(
                 "dev.cdevents.service.deployed.0.2.0",
                 "dev.cdevents.service.upgraded.0.2.0",
                 "dev.cdevents.service.rolledback.0.2.0",
+                "dev.cdevents.service.removed.0.2.0",
             ]
         },
         "timestamp": {"type": "string", "format": "date-time"},
     }
 )
-SERVICE = closed({"environment": closed({"id": STRING}, source={"type": "string"}), "artifactId": STRING})
+PLACE = closed({"id": STRING}, source={"type": "string"})
+SERVICE = {"anyOf": [closed({"environment": PLACE, "artifactId": STRING}), closed({"environment": PLACE})]}
 ARTIFACT = closed({}, user={"type": "string"}, sbom={"type": "object"})
 SUBJECT = {
     **closed({"id": STRING, "type": {"enum": ["service", "artifact"]}, "content": {"type": "object"}}, source=STRING),
@@ -135,8 +137,14 @@ def test_it_is_exported_as_cdevents(log: Estate, bleen: Bleen) -> None:
     for event in events:
         Draft202012Validator(EVENT, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)
     assert [e["context"]["type"].split(".")[3] for e in events] == ["published", "rolledback"]
+
+    log.run(log.ledger.append(Draft("gone", "dev", "hello", ServiceRemoved("unused"), by="ada")))
+    gone = json.loads(bleen("audit", "export", "--format", "cdevents").out.splitlines()[-1])
+    Draft202012Validator(EVENT, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(gone)
+    assert gone["context"]["type"] == "dev.cdevents.service.removed.0.2.0"
+    assert (gone["subject"]["content"]["environment"]["id"], gone["customData"]["reason"]) == ("dev", "unused")
     assert len({e["context"]["id"] for e in events}) == len(events)
-    assert len(bleen("audit", "export", "--format", "entries").out.splitlines()) == 10
+    assert len(bleen("audit", "export", "--format", "entries").out.splitlines()) == 11
     assert bleen("audit", "export", "--format", "xml").code == 2
 
 

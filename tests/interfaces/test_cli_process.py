@@ -166,6 +166,21 @@ def read_until(screen: int, words: str) -> str:
     return seen
 
 
+@pytest.mark.parametrize(("answer", "code", "told"), [(b"n\n", 130, "nothing was changed"), (b"y\n", 0, "done: hello is gone")])
+def test_a_removal_is_asked_for_twice_at_a_terminal(
+    environment: dict[str, str], repository: Path, bleen: Bleen, answer: bytes, code: int, told: str
+) -> None:
+    """It says what will end; only a yes removes it."""
+    assert bleen("deploy", "hello").code == 0
+    process, screen = in_terminal(["remove", "hello"], environment)
+    asked = read_until(screen, "Remove hello from dev?")
+    assert "2 instances" in asked or "1 instance" in asked
+    os.write(screen, answer)
+    read_until(screen, told)
+    assert process.wait(20) == code
+    os.close(screen)
+
+
 def test_the_command_needs_an_address_and_a_token_and_nothing_else(estate: Estate, tmp_path: Path) -> None:
     """The installed command, from an empty folder, with no home, on a server elsewhere; it leaves nothing behind."""
     with Client(estate.server()) as client:

@@ -205,6 +205,14 @@ class Play:
         """Wait until nothing is under way."""
         self.until(lambda: self.view().progress is None, "the end of the rollout", seconds=60)
 
+    def is_gone(self) -> bool:
+        """Return whether there is no such service any more."""
+        try:
+            self.view()
+        except NotFound:
+            return True
+        return False
+
     def fleet(self, colour: Colour, *, baseline: bool = False) -> tuple[Instance, ...]:
         """Return the instances of a colour, or of the baseline fleet beside it."""
         wanted = (colour, baseline)

@@ -4,6 +4,7 @@ Argo Rollouts' names come first, then those of Nomad, Flagger and Spinnaker (see
 """
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from bleen.domain.command import Abort, Advance, Pause, Resume, Scale
 from bleen.domain.rollout import Aborted, Promoted, RolledBack, Superseded
 from bleen.domain.service import Service
 from bleen.domain.traffic import Colour
-from bleen.interfaces.views import ScaleOrder
+from bleen.interfaces.views import RemovalOrder, ScaleOrder
 from bleen.workflows.messages import Refused, Resized, Unchanged
 from tests.journeys.stage import Stage
 
@@ -328,6 +329,25 @@ def test_traffic_guard(stage: Stage) -> None:
     refusal = play.rollback()
     assert isinstance(refusal, Refused) and "no earlier release" in refusal.what
     assert play.answers() == {"r1"}
+
+
+def test_a_removed_service_loses_no_request_that_it_took(stage: Stage) -> None:
+    """Each request is answered or told 404, never dropped; the warm fleet goes too, and a deployment brings it back."""
+    play = stage.given("removed")
+    play.deploy()
+    play.deploy()
+    assert play.fleets() == {"r1": 2, "r2": 2}
+    pids = [instance.pid for colour in Colour for instance in play.fleet(colour)]
+    with play.traffic(100) as traffic:
+        stage.client.remove("dev", play.name, RemovalOrder("ada", "its day is over"))
+        play.until(play.is_gone, "the end of the service")
+    assert {failure.partition(" ")[2][:3] for failure in traffic.failed} == {"404"} and traffic.of("r2")
+    assert play.get().status_code == 404
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    past = stage.client.history("dev", play.name)
+    assert [len(past.rollouts), [removal.reason for removal in past.removals]] == [2, ["its day is over"]]
+    assert play.deploy().outcome == Promoted()
+    assert play.answers() == {"r3"}
 
 
 def test_two_services_on_one_host_are_refused(stage: Stage) -> None:

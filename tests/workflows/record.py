@@ -1,4 +1,4 @@
-"""Records the golden histories: ``python -m tests.workflows.record``. Do so after adding a story, not to silence a test.
+"""Records the golden histories: ``python -m tests.workflows.record [STORY]``. After adding a story, not to silence a test.
 
 A history that no longer replays is a rollout that a new version of Bleen could not take over from an old one: change
 live workflows through ``workflow.patched``.
@@ -7,8 +7,9 @@ live workflows through ``workflow.patched``.
 import asyncio
 import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from temporalio.client import WorkflowHistory
@@ -19,6 +20,7 @@ from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.errors import Unreachable
 from bleen.domain.service import Checks
 from bleen.providers.memory.fleets import Behaviour
+from bleen.workflows.messages import RemovalRequest
 from bleen.workflows.starting import rollout_id
 from tests.fixtures.engine import RunningEngine
 from tests.workflows.stage import ENVIRONMENT, Stage, quick
@@ -80,7 +82,16 @@ async def refused(stage: Stage, version: str = "2") -> None:
     await stage.idle()
 
 
-STORIES: tuple[Story, ...] = (promoted, rolled_back, superseded, hindered, refused)
+async def removed(stage: Stage) -> None:
+    """Its service is removed while a fleet is kept warm: the rollout gives way to the removal."""
+    await stage.deployed("1")
+    await stage.idle()
+    await stage.deployed("2", quick(warm="10m"))
+    await stage.deciding(Wait, "stays warm")
+    await stage.control.remove(RemovalRequest(ENVIRONMENT, stage.service, "ada", "nobody uses it"))
+
+
+STORIES: tuple[Story, ...] = (promoted, rolled_back, superseded, hindered, refused, removed)
 
 
 async def record(stage: Stage, story: Story) -> dict[str, WorkflowHistory]:
@@ -92,19 +103,21 @@ async def record(stage: Stage, story: Story) -> dict[str, WorkflowHistory]:
 
 
 async def histories_of(stage: Stage) -> list[WorkflowHistory]:
-    """Return those of all rollouts, run by run, the first deployment's first."""
-    query = f"TaskQueue = '{stage.queue}' AND WorkflowType = 'Rollout'"
+    """Return those of all rollouts and removals, run by run, the first deployment's first."""
+    query = f"TaskQueue = '{stage.queue}' AND (WorkflowType = 'Rollout' OR WorkflowType = 'Removal')"
     runs = sorted([run async for run in stage.client.list_workflows(query)], key=lambda run: run.start_time)
     return [await stage.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history() for run in runs]
 
 
-async def main() -> None:
-    """Record every story anew."""
+async def main(names: Sequence[str]) -> None:
+    """Record the stories of these names anew, or all of them."""
     folder = Path(tempfile.mkdtemp(prefix="bleen-test-"))
     engine = RunningEngine(folder)
     engine.start()
     HISTORIES.mkdir(exist_ok=True)
     for story in STORIES:
+        if names and story.__name__ not in names:
+            continue
         async with Stage(await engine.client()).working() as stage:
             for name, history in (await record(stage, story)).items():
                 # Who recorded it, and where, is nobody's business.
@@ -116,4 +129,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

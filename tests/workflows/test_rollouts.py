@@ -244,7 +244,7 @@ async def test_a_silent_ledger_delays_and_loses_nothing(stage: Stage) -> None:
 
 
 async def test_a_ledger_that_refuses_an_entry_refuses_no_release(stage: Stage) -> None:
-    """What could not be entered is not carried out, and is decided anew: whose fault that is, the release does not pay for it."""
+    """What could not be entered is not carried out, and is decided anew: the release does not pay for it."""
     await stage.deployed("1")
     await stage.idle()
     begun = await started(stage, "2", auto_promote=False)

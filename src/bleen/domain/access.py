@@ -34,7 +34,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
     """Look at everything."""
     DEPLOYER = "deployer"
-    """Deploy, roll back, pause, resume, abort, retry, scale."""
+    """Deploy, roll back, pause, resume, abort, retry, scale, remove."""
     APPROVER = "approver"
     """Say yes to a rollout that waits for a person."""
     ADMIN = "admin"
@@ -143,6 +143,15 @@ def refuse_unjudged(strategy: Strategy, size: int, environment: str) -> None:
             why="BLEEN_FOUR_EYES names the environment",
             next="in the service file, strategy: auto_promote: false, or a judge step; in an emergency, --break-glass REASON",
         )
+
+
+def unasked_removal(environment: str) -> Forbidden:
+    """Return the error of a removal where everything has to be approved by somebody."""
+    return Forbidden(
+        f"a service is not removed from {environment} by one person alone",
+        why="BLEEN_FOUR_EYES names the environment, and a removal asks nobody",
+        next="agree on it, and say so: --break-glass REASON, which everybody hears of",
+    )
 
 
 def grants_words(grants: Mapping[str, Role]) -> str:

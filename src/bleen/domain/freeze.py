@@ -94,17 +94,17 @@ def check_calendar(calendar: Calendar) -> None:
             raise InvalidInput(what, next="write the earlier day after from")
 
 
-def refuse_closed(times: Times, environment: str, now: datetime) -> None:
-    """Refuse to begin a rollout where none may begin: Frozen, which says when one may."""
+def refuse_closed(times: Times, environment: str, now: datetime, verb: str = "deploy") -> None:
+    """Refuse to begin a rollout, or a removal, where none may begin: Frozen, which says when one may."""
     shut = closed(times, now)
     if shut is None:
         return
     at = opens(times, now)
     when = f"it opens at {at.astimezone(zone_of(times.calendar)):%Y-%m-%d %H:%M %Z}" if at else "nobody has said until when"
     raise Frozen(
-        f"{environment} takes no new rollouts now",
+        f"{environment} takes no {'removals' if verb == 'remove' else 'new rollouts'} now",
         why=f"{shut.why}; {when}",
-        next="wait; or an approver: bleen deploy --override-freeze REASON. Abort and rollback work as ever",
+        next=f"wait; or an approver: bleen {verb} --override-freeze REASON. Abort and rollback work as ever",
     )
 
 

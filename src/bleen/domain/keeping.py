@@ -1,6 +1,6 @@
 """Which images must stay: what runs, what could be gone back to, what others stand on, and what was built last."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bleen.domain.base import SCRATCH
 from bleen.domain.codec import Value
@@ -20,15 +20,20 @@ class Kept(Value, frozen=True):
 
 
 def keeping(
-    images: Sequence[Image], releases: Mapping[str, Sequence[Release]], running: Mapping[Digest, str]
+    images: Sequence[Image],
+    releases: Mapping[str, Sequence[Release]],
+    running: Mapping[Digest, str],
+    gone: Collection[str] = (),
 ) -> tuple[Kept, ...]:
     """Return every image with the reason that keeps it, first found first.
 
     ``releases`` are those of each service, newest first; ``running`` says which fleet runs an image, warm ones included.
+    ``gone`` are services that were removed from every environment: nobody goes back to a release of theirs. The newest image
+    stays all the same: it may be what is about to be deployed.
     """
     reasons: dict[Digest, str] = {digest: f"runs as {fleet}" for digest, fleet in running.items()}
     for service, made in releases.items():
-        for release in made[:WINDOW]:
+        for release in made[:WINDOW] if service not in gone else ():
             reasons.setdefault(release.image, f"{service} can go back to {release.name}")
     newest: dict[tuple[str, bool], Image] = {}
     for image in sorted(images, key=lambda one: (one.created, one.digest)):

@@ -8,6 +8,7 @@ the order of the workflow, which passes the ledger's sequence to every act; law 
 from bleen.domain.capacity import lacking
 from bleen.domain.decision import Decision, Promote, Retire, Shift
 from bleen.domain.errors import LawBroken
+from bleen.domain.removal import Drain, RemovalStep
 from bleen.domain.rollout import Observation, Promoted, Rollout
 from bleen.domain.strategy import Analyse, RunChecks
 from bleen.domain.traffic import place
@@ -27,6 +28,16 @@ def check(rollout: Rollout, seen: Observation, decision: Decision) -> None:
             _evidence_before_promoted(rollout)
         case _:
             pass
+
+
+def check_removal(seen: Observation, step: RemovalStep) -> None:
+    """Raise LawBroken where a step of a removal would break a law: it is no exception to any of them."""
+    if not isinstance(step, Drain):
+        return
+    for leaver in step.fleets:
+        retire = Retire(leaver.slot.colour, leaver.release, step.why, leaver.slot.baseline)
+        _not_routed(seen, retire)
+        _not_the_last(seen, retire)
 
 
 def _enough_capacity(rollout: Rollout, seen: Observation, shift: Shift) -> None:

@@ -15,6 +15,7 @@ from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.image import Digest
 from bleen.domain.policy import Gated
 from bleen.domain.release import Release
+from bleen.domain.removal import RemovalStep
 from bleen.domain.renewal import Renewal
 from bleen.domain.rollout import Observation, Outcome, Rollout
 from bleen.domain.verdict import Assessment
@@ -67,7 +68,7 @@ class Settled(Tagged, frozen=True):
 
 
 class Finished(Tagged, frozen=True):
-    """A rollout has cleaned up behind itself."""
+    """A rollout has cleaned up behind itself, or left that to the removal of its service."""
 
 
 class Scaled(Tagged, frozen=True):
@@ -84,6 +85,23 @@ class HostsChanged(Tagged, frozen=True):
 
     before: tuple[str, ...]
     after: tuple[str, ...]
+
+
+class RemovalDecided(Tagged, frozen=True):
+    """A step of a removal, with what was seen when it was decided. Entered before it is carried out (law 7)."""
+
+    step: RemovalStep
+    reason: str
+    """Why the service is removed; empty where nobody said."""
+    seen: Observation | None = None
+
+
+class ServiceRemoved(Tagged, frozen=True):
+    """A service is gone from an environment: no gateway routes to it, and nothing of it runs. Its releases stay."""
+
+    reason: str
+    asked: datetime | None = None
+    """When it was asked for, by the engine's clock: a deployment that was asked for before it does not bring it back."""
 
 
 class TokenMade(Tagged, frozen=True):
@@ -188,6 +206,8 @@ Event = (
     | Finished
     | Scaled
     | HostsChanged
+    | RemovalDecided
+    | ServiceRemoved
     | TokenMade
     | TokenRevoked
     | SessionOpened

@@ -9,6 +9,7 @@ from msgspec import structs
 from bleen.domain.codec import Value
 from bleen.domain.decision import AskHuman, Decision, Rollback, Wait
 from bleen.domain.errors import ImageBlocked
+from bleen.domain.removal import Removing
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.verdict import HOLDING, Inconclusive
 
@@ -38,6 +39,7 @@ LEVELS = {
     "gate-failed": Level.WARNING,
     "patch-stopped": Level.WARNING,
     "patch-failed": Level.WARNING,
+    "removed": Level.WARNING,
     "rolled-back": Level.CRITICAL,
     "failed": Level.CRITICAL,
     "glass-broken": Level.CRITICAL,
@@ -142,6 +144,13 @@ def trial(environment: str, by: str) -> Notice:
         why="nothing has happened",
         next="nothing is to be done",
     )
+
+
+def removal_notice(removing: Removing) -> Notice:
+    """Return what people hear of a service that is gone."""
+    service, environment = removing.service, removing.environment
+    what = f"{removing.by} removed {service} from {environment}"
+    return Notice("removed", environment, service, "", "", what, removing.reason, f"bleen deploy {service} brings it back")
 
 
 def _outcome(rollout: Rollout, outcome: Outcome) -> tuple[str, str, str]:

@@ -41,6 +41,16 @@ def check_turn(service: str, release: int, asked: datetime | None, newer: int, n
         )
 
 
+def check_removed(service: str, release: int, asked: datetime | None, removed: datetime | None) -> None:
+    """Refuse ``release`` where the service was removed after it was asked for: Conflict, for the same reason."""
+    if asked is not None and removed is not None and asked < removed:
+        raise Conflict(
+            f"r{release} is not rolled out",
+            why=f"{service} was removed after it was asked for",
+            next=f"bleen deploy {service}, if it is still wanted",
+        )
+
+
 def plan(intent: Intent, releases: Mapping[int, ReleaseRef], seen: Observation, now: datetime) -> Rollout:
     """Return the rollout of ``intent`` from what is *seen* to serve.
 

@@ -1,7 +1,7 @@
 """Views: what the ledger's entries say about now and before. Pure, and in values: prose is made at the edge.
 
 Every view takes entries of one service in one environment, in any order; those of other kinds than it needs
-may be left out: ``standing`` needs ``settled``, ``history`` also ``rollout-started`` and ``finished``.
+may be left out: ``standing`` needs ``settled`` and ``service-removed``, ``history`` ``rollout-started`` and ``finished``, too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,10 +28,12 @@ from bleen.domain.ledger import (
     Measured,
     NoticeLost,
     ReleaseMade,
+    RemovalDecided,
     RenewalBegun,
     RenewalStopped,
     RolloutStarted,
     Scaled,
+    ServiceRemoved,
     SessionClosed,
     SessionOpened,
     Settled,
@@ -70,6 +72,16 @@ class RolloutSummary(Value, frozen=True):
     finished: datetime | None
     """When it had cleaned up behind itself."""
     by: str
+
+
+class RemovalSummary(Value, frozen=True):
+    """A removal in one line."""
+
+    environment: str
+    service: str
+    at: datetime
+    by: str
+    reason: str
 
 
 class FleetFact(Value, frozen=True):
@@ -129,7 +141,12 @@ def standing(entries: Iterable[Entry]) -> Standing:
     stable: int | None = None
     since: datetime | None = None
     promoted: dict[str, int] = {}
-    for entry, event in _settlements(entries):
+    for entry in _ordered(entries):
+        event = entry.event
+        if isinstance(event, ServiceRemoved):
+            stable, since, promoted = None, None, {}
+        if not isinstance(event, Settled):
+            continue
         if event.stable != stable:
             stable, since = event.stable, entry.at
         promoted.pop(entry.rollout, None)
@@ -148,6 +165,19 @@ def history(entries: Iterable[Entry]) -> tuple[RolloutSummary, ...]:
     return tuple(
         _summary(entry, event, settled.get(rollout), finished.get(rollout)) for rollout, (entry, event) in started.items()
     )
+
+
+def removals(entries: Iterable[Entry]) -> tuple[RemovalSummary, ...]:
+    """Return how often the service was removed, newest first."""
+    found = [(entry, entry.event) for entry in _ordered(entries) if isinstance(entry.event, ServiceRemoved)]
+    return tuple(RemovalSummary(e.environment, e.service, e.at, e.by, event.reason) for e, event in reversed(found))
+
+
+def removed(entries: Iterable[Entry]) -> RemovalSummary | None:
+    """Return the removal after which nothing began; None where the service was not removed, or is back."""
+    ordered = _ordered(entries)
+    last = max((e.sequence for e in ordered if isinstance(e.event, RolloutStarted)), default=0)
+    return next(iter(removals(entry for entry in ordered if entry.sequence > last)), None)
 
 
 def explain(entries: Iterable[Entry]) -> tuple[Line, ...]:
@@ -190,7 +220,7 @@ def _lines(entry: Entry) -> Iterator[Line]:
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, by=entry.by)
         case Measured(assessment):
             yield Line(entry.sequence, entry.at, _tag(entry.event), entry.event, assessment.verdict.why, entry.by)
-        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | GlassBroken():
+        case ReleaseMade() | Scaled() | HostsChanged() | Gated() | GlassBroken() | RemovalDecided() | ServiceRemoved():
             return
         case TokenMade() | TokenRevoked() | SessionOpened() | SessionClosed():
             return

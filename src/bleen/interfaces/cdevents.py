@@ -1,4 +1,4 @@
-"""The ledger as CDEvents 0.4.1 (cdevents.dev): what was published, deployed, upgraded and rolled back."""
+"""The ledger as CDEvents 0.4.1 (cdevents.dev): what was published, deployed, upgraded, rolled back and removed."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bleen.domain.codec import Value
-from bleen.domain.ledger import ReleaseMade, RolloutStarted, Settled
+from bleen.domain.ledger import ReleaseMade, RolloutStarted, ServiceRemoved, Settled
 from bleen.domain.rollout import Promoted, ReleaseRef, Rollout, Superseded
 from bleen.interfaces.views import AuditLine
 from bleen.interfaces.words import outcome_words
@@ -17,6 +17,7 @@ _TYPES = {
     ("service", "deployed"): "dev.cdevents.service.deployed.0.2.0",
     ("service", "upgraded"): "dev.cdevents.service.upgraded.0.2.0",
     ("service", "rolledback"): "dev.cdevents.service.rolledback.0.2.0",
+    ("service", "removed"): "dev.cdevents.service.removed.0.2.0",
 }
 
 
@@ -63,6 +64,9 @@ class Exporter:
                 content = {"user": line.by} if line.by else {}
                 subject = _purl(line.service, release.image, release.version)
                 yield self._event(line, "artifact", "published", subject, content, {"release": release.name})
+            case ServiceRemoved(reason):
+                place = {"environment": {"id": line.environment, "source": self._server}}
+                yield self._event(line, "service", "removed", line.service, place, {"reason": reason} if reason else {})
             case Settled(outcome) if line.rollout in self._rollouts:
                 rollout = self._rollouts[line.rollout]
                 verb, serving = _verb(rollout, line.event)

@@ -16,6 +16,7 @@ from bleen.domain.fleet import LogLine
 from bleen.domain.image import Image
 from bleen.domain.inventory import BillFormat
 from bleen.domain.provenance import Provenance
+from bleen.domain.removal import Removing
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.admission import LoginClaim, LoginResult, LoginStarted
 from bleen.interfaces.platform import Server
@@ -44,6 +45,7 @@ from bleen.interfaces.views import (
     PatchList,
     PatchOrder,
     PlatformView,
+    RemovalOrder,
     RenewalView,
     RetryOrder,
     RollbackResult,
@@ -140,6 +142,14 @@ class Client:
     def scale(self, environment: str, service: str, order: ScaleOrder) -> ScaleResult:
         """Change the number of instances."""
         return self._post(f"/v1/services/{service}/scale", order, ScaleResult, environment=environment)
+
+    def remove(self, environment: str, service: str, order: RemovalOrder) -> Removing:
+        """Take a service out of an environment; returns when that is under way."""
+        reasons = {"reason": order.reason, "break_glass": order.break_glass, "override_freeze": order.override_freeze}
+        query = _query(environment=environment, by=order.by, **reasons)
+        headers = {"idempotency-key": str(uuid4())}
+        removing: Removing = self._ask("DELETE", f"/v1/services/{service}", Removing, params=query, headers=headers)
+        return removing
 
     def freeze_of(self, environment: str) -> FreezeView:
         """Return whether an environment takes rollouts now, and what it goes by."""

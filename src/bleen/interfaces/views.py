@@ -20,10 +20,11 @@ from bleen.domain.ledger import Event
 from bleen.domain.patching import Patching
 from bleen.domain.pipeline import Building
 from bleen.domain.policy import Judgement, Policy
+from bleen.domain.removal import Removing
 from bleen.domain.rollout import ReleaseRef, Rollout
 from bleen.domain.strategy import Step
 from bleen.domain.traffic import GatewaySeen
-from bleen.domain.views import Evidence, RolloutSummary
+from bleen.domain.views import Evidence, RemovalSummary, RolloutSummary
 from bleen.interfaces.problem import ProblemDetails
 from bleen.workflows.messages import Progress, Refused, RenewalState, Started, Unchanged
 
@@ -63,6 +64,8 @@ class ServiceView(View, frozen=True):
     """What did not answer: ``machines``, ``engine``. Of that, nothing is known."""
     trouble: str = ""
     """What is wrong with the machine of the platform, such as a full disk; empty where nothing is."""
+    removing: Removing | None = None
+    """Its removal, where that is under way."""
 
 
 class ServiceList(View, frozen=True):
@@ -80,6 +83,8 @@ class HistoryView(View, frozen=True):
     environment: str
     service: str
     rollouts: tuple[RolloutSummary, ...]
+    removals: tuple[RemovalSummary, ...] = ()
+    """How often it was removed, newest first."""
 
 
 class ExplainedLine(View, frozen=True):
@@ -284,6 +289,15 @@ class ScaleOrder(Value, frozen=True):
 
     by: str
     size: Annotated[int, Meta(ge=1, le=1000)]
+
+
+class RemovalOrder(Value, frozen=True):
+    """Take a service out of an environment for good."""
+
+    by: str
+    reason: str = ""
+    break_glass: str = ""
+    override_freeze: str = ""
 
 
 class RetryOrder(Value, frozen=True):

@@ -26,10 +26,12 @@ from bleen.domain.ledger import (
     Measured,
     NoticeLost,
     ReleaseMade,
+    RemovalDecided,
     RenewalBegun,
     RenewalStopped,
     RolloutStarted,
     Scaled,
+    ServiceRemoved,
     SessionClosed,
     SessionOpened,
     Settled,
@@ -37,6 +39,7 @@ from bleen.domain.ledger import (
     TokenRevoked,
 )
 from bleen.domain.policy import Gated
+from bleen.domain.removal import Drain, Gone, RemovalStep, Removing, Withdraw
 from bleen.domain.renewal import fix_words
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
 from bleen.domain.signals import Golden
@@ -284,6 +287,10 @@ def event_words(event: Event) -> str:
         case Gated(image, allowed):
             found = ", ".join(f"{count} {name}" for name, count in event.counts.items()) or "nothing found"
             return f"judged image {image[7:19]}: {'may be released' if allowed else 'blocked'}, {found}"
+        case RemovalDecided(step):
+            return f"remove it: {removal_words(step)}"
+        case ServiceRemoved():
+            return "removed: no gateway routes to it, and nothing of it runs"
         case BaseRenewed(renewal):
             newer = f"as {renewal.after[7:19]}" if renewal.after != renewal.before else "and nothing was newer"
             return f"built {renewal.base} {renewal.before[7:19]} anew, {newer}"
@@ -294,6 +301,28 @@ def event_words(event: Event) -> str:
         case Scaled(release, size, before):
             return f"scaled r{release} {f'from {before} ' if before else ''}to {counted(size, 'instance')}"
     assert_never(event)
+
+
+def removal_words(step: RemovalStep) -> str:
+    """Return what a removal does: ``end blue r2, green r1``."""
+    match step:
+        case Withdraw():
+            return "take its route from every gateway"
+        case Drain(fleets):
+            return f"end {', '.join(dict.fromkeys(map(str, fleets)))}"
+        case Wait(why):
+            return f"wait: {why}"
+        case Gone():
+            return "nothing is left to do"
+    assert_never(step)
+
+
+def removing_words(removing: Removing) -> str:
+    """Return ``ada removes it, nobody uses it: end blue r2``."""
+    why = f", {removing.reason}" if removing.reason else ""
+    doing = f"it is tried again: {removing.error}" if removing.error else ""
+    doing = doing or (removal_words(removing.step) if removing.step else "begin")
+    return f"{removing.by} removes it{why}: {doing}"
 
 
 def calendar_words(calendar: Calendar, holidays: Sequence[Holiday]) -> str:
@@ -319,6 +348,8 @@ def event_why(event: Event) -> str:
             return fix_words(renewal.fixes) if renewal.fixes else ""
         case RenewalStopped(_, _, why):
             return why
+        case RemovalDecided(_, reason) | ServiceRemoved(reason):
+            return reason
         case EnvironmentFrozen(reason) | EnvironmentThawed(reason):
             return reason
         case FreezeOverridden(_, reason):

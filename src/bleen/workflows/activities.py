@@ -13,9 +13,9 @@ from bleen.domain.decision import Launch, Measure, Retire, Shift
 from bleen.domain.errors import BleenError, Permanent, Unreachable
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
-from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted
+from bleen.domain.ledger import Draft, Query, ReleaseMade, RolloutStarted, ServiceRemoved
 from bleen.domain.notice import Notice
-from bleen.domain.plan import Intent, check_turn, plan
+from bleen.domain.plan import Intent, check_removed, check_turn, plan
 from bleen.domain.release import Release, config_digest
 from bleen.domain.rollout import Observation, ReleaseRef, Rollout
 from bleen.domain.trace import trace_of
@@ -77,6 +77,7 @@ class Activities:
         last = await self._last_started(env, service)
         if last is not None:
             check_turn(service, request.release, request.asked, last.target.number, last.asked)
+        await self._check_removal(request)
         seen = await world.observe(env, service)
         refs = {r.number: ReleaseRef(r.number, r.version, r.image) for r in await world.ledger.releases(service)}
         target = await world.ledger.release(service, request.release)
@@ -104,6 +105,14 @@ class Activities:
         query = Query(service=service, environment=environment, kinds=("rollout-started",), newest=True, limit=1)
         events = [entry.event for entry in await self._world.ledger.read(query)]
         return next((event.rollout for event in events if isinstance(event, RolloutStarted)), None)
+
+    async def _check_removal(self, request: RolloutRequest) -> None:
+        query = Query(
+            service=request.service, environment=request.environment, kinds=("service-removed",), newest=True, limit=1
+        )
+        for entry in await self._world.ledger.read(query):
+            if isinstance(entry.event, ServiceRemoved):
+                check_removed(request.service, request.release, request.asked, entry.event.asked)
 
     @activity.defn
     async def observe(self, subject: Subject) -> Observation:
@@ -162,7 +171,7 @@ class Activities:
                 await self._launch(order.rollout, order.decision)
             case Retire(colour, release):
                 slots = _slots(order.rollout, colour, order.decision.baseline)
-                await _all([self._world.fleets.retire(slot, release) for slot in slots])
+                await all_of([self._world.fleets.retire(slot, release) for slot in slots])
             case other:
                 raise TypeError(f"{type(other).__name__} is not carried out by an activity")
         return self._world.clock()
@@ -171,7 +180,7 @@ class Activities:
         release = await self._world.ledger.release(rollout.service, launch.release)
         slots = _slots(rollout, launch.colour, launch.baseline)
         orders = [FleetOrder(s, launch.release, release.image, launch.size, release.runtime) for s in slots]
-        await _all([self._world.fleets.launch(order) for order in orders])
+        await all_of([self._world.fleets.launch(order) for order in orders])
 
     @activity.defn
     async def run_checks(self, order: Order) -> tuple[CheckResult, ...]:
@@ -222,8 +231,8 @@ def _slots(rollout: Rollout, colour: Colour, baseline: bool) -> list[Slot]:
     return [Slot(rollout.environment, region, rollout.service, colour, baseline) for region in rollout.regions]
 
 
-async def _all(doing: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Do it in every region, to the end, before the first failure is told."""
+async def all_of(doing: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Do it for every fleet, to the end, before the first failure is told."""
     for ended in await asyncio.gather(*doing, return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended

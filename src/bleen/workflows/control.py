@@ -3,11 +3,17 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 from msgspec import structs
-from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -17,6 +23,7 @@ from bleen.domain.errors import BleenError, NothingToDo, Unreachable
 from bleen.domain.image import Image
 from bleen.domain.notice import Notice
 from bleen.domain.pipeline import Building
+from bleen.domain.removal import Removing
 from bleen.domain.renewal import Agenda, Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.domain.told import Told, retell
@@ -32,16 +39,20 @@ from bleen.workflows.messages import (
     DeployResult,
     Progress,
     Refused,
+    RemovalRequest,
     RenewalState,
     RollbackRequest,
     ScaleRequest,
     ScaleResult,
     Steered,
 )
+from bleen.workflows.removal import RemovalWorkflow
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.rollout import RolloutWorkflow
 from bleen.workflows.starting import TASK_QUEUE, TASK_TIMEOUT, answer, has_ended, rollout_id
 from bleen.workflows.world import utc_now
+
+T = TypeVar("T")
 
 _LOOK = 0.2
 """Seconds between two looks at a build."""
@@ -157,18 +168,47 @@ class Control:
             raise NothingToDo(f"{service} has no rollout under way in {environment}", next=f"bleen status {service}")
         return rollout
 
+    async def remove(self, request: RemovalRequest) -> Removing:
+        """Return the removal of the service, begun now or under way already. Conflict while a rollout is under way.
+
+        A rollout that only keeps a fleet warm gives way, and the lock goes from one to the other without a gap.
+        """
+        named = structs.replace(request, token=str(uuid.uuid4()), asked=None)
+        async with self._engine():
+            while True:
+                removing = await answer(lambda: self._remove(named))
+                if removing is not None:
+                    return removing
+
+    async def _remove(self, request: RemovalRequest) -> Removing:
+        start: WithStartWorkflowOperation[RemovalWorkflow, None] = WithStartWorkflowOperation(
+            RemovalWorkflow.run,
+            request,
+            id=rollout_id(request.environment, request.service),
+            task_queue=self._task_queue,
+            task_timeout=TASK_TIMEOUT,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        try:
+            return await self._client.execute_update_with_start_workflow(
+                RemovalWorkflow.remove, request, id=request.token, start_workflow_operation=start
+            )
+        except RPCError:
+            # It is kept for whoever asks for the handle, too, and would be logged as a loss when nobody does.
+            with suppress(RPCError):
+                await start.workflow_handle()
+            raise
+
+    async def removing(self, environment: str, service: str) -> Removing | None:
+        """Return how far the removal of the service has come; None where none is under way."""
+        try:
+            return await self._ask(rollout_id(environment, service), RemovalWorkflow.removing)
+        except WorkflowQueryFailedError:  # a rollout has the lock
+            return None
+
     async def progress(self, environment: str, service: str) -> Progress | None:
         """Return the live view; None when nothing is under way."""
-        handle = self._client.get_workflow_handle(rollout_id(environment, service))
-        async with self._engine(), asyncio.timeout(_PATIENCE):
-            try:
-                return await handle.query(RolloutWorkflow.progress, reject_condition=QueryRejectCondition.NOT_OPEN)
-            except WorkflowQueryRejectedError:
-                return None
-            except RPCError as error:
-                if has_ended(error):
-                    return None
-                raise
+        return await self._ask(rollout_id(environment, service), RolloutWorkflow.progress)
 
     async def active(self) -> list[tuple[str, str]]:
         """Return the environment and service of every rollout under way."""
@@ -194,10 +234,14 @@ class Control:
 
     async def renewal(self) -> RenewalState | None:
         """Return what the renewal of bases does; None where nobody does it."""
-        handle = self._client.get_workflow_handle(self._renewal_id)
+        return await self._ask(self._renewal_id, RenewalWorkflow.state)
+
+    async def _ask(self, workflow: str, question: Callable[[Any], T | None]) -> T | None:
+        """Return the answer of a workflow; None where it is over, or never was."""
+        handle = self._client.get_workflow_handle(workflow)
         async with self._engine(), asyncio.timeout(_PATIENCE):
             try:
-                return await handle.query(RenewalWorkflow.state, reject_condition=QueryRejectCondition.NOT_OPEN)
+                return await handle.query(question, reject_condition=QueryRejectCondition.NOT_OPEN)
             except WorkflowQueryRejectedError:
                 return None
             except RPCError as error:

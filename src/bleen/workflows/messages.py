@@ -175,6 +175,28 @@ class ScaleRequest(Value, frozen=True):
     by: str
 
 
+class RemovalRequest(Value, frozen=True):
+    """Take a service out of an environment. The input of the removal workflow."""
+
+    environment: str
+    service: str
+    by: str
+    reason: str = ""
+    token: str = ""
+    """Names this removal: its entries have it in their keys."""
+    asked: datetime | None = None
+    """When it was asked for, by the engine's clock; None where it begins with its workflow."""
+
+
+class WithdrawOrder(Value, frozen=True):
+    """Take the route of a service from every gateway."""
+
+    environment: str
+    service: str
+    generation: int
+    """The ledger's sequence of the decision, which fences routes."""
+
+
 class RolloutRequest(Value, frozen=True):
     """Roll a release out. The input of the rollout workflow."""
 

@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from bleen.domain.notice import Notice, notice, outcome_notice
     from bleen.domain.plan import check_turn, serving_now
     from bleen.domain.refusal import refuse
+    from bleen.domain.removal import Removing, being_removed, refuse_under_way
     from bleen.domain.rollout import Observation, Promoted, Rollout
     from bleen.workflows.activities import Activities
     from bleen.workflows.converter import domain_error, to_failure_error
@@ -40,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
         Joined,
         Order,
         Progress,
+        RemovalRequest,
         Renamed,
         Resized,
         RolloutInput,
@@ -99,6 +101,8 @@ class RolloutWorkflow:
         self._rollout = carried.rollout if carried else None
         self._decision = carried.decision if carried else None
         self._waiting = carried.waiting if carried else None
+        self._removal: RemovalRequest | None = None
+        """What takes over: the removal of its service."""
         self._outbox = Outbox(carried.number, carried.outbox) if carried else Outbox()
         self._gate = carried.gate if carried else None
         self._seen: Observation | None = None
@@ -147,11 +151,38 @@ class RolloutWorkflow:
     def _may_command(self, command: Command) -> None:
         if isinstance(command, Supersede):
             raise NothingToDo("a rollout is superseded by a deployment", next="bleen deploy")
+        if self._removal is not None:
+            raise being_removed(self._giving_way(self._removal))
         if self._closed:
             raise ApplicationError("the rollout is over", type=OVER, non_retryable=True)
         if self._rollout is None:
             raise NothingToDo("there is no rollout that could take it", next=f"bleen status {self._request.service}")
         accept(self._rollout, command, self._now())
+
+    @workflow.update
+    def remove(self, request: RemovalRequest) -> Removing:
+        """Give way to the removal of its service, fleets that it keeps warm included; Conflict where it is under way."""
+        if self._removal is None:
+            self._removal = structs.replace(request, asked=workflow.now())
+            self._closed = self._interrupted = True
+            self._outbox.add(self._plan.id, Finished())
+        return self._giving_way(self._removal)
+
+    @remove.validator
+    def _may_remove(self, request: RemovalRequest) -> None:
+        if self._removal is not None:
+            return
+        if self._closed:
+            raise ApplicationError("the rollout is over", type=OVER, non_retryable=True)
+        if self._rollout is None:
+            what = f"{request.service} is not removed: a rollout of it is about to begin"
+            raise Conflict(what, next=f"bleen status {request.service} --watch")
+        refuse_under_way(self._rollout)
+
+    @staticmethod
+    def _giving_way(removal: RemovalRequest) -> Removing:
+        since = removal.asked or workflow.now()
+        return Removing(removal.environment, removal.service, removal.by, removal.reason, since)
 
     @workflow.update
     async def join(self, request: RolloutRequest) -> Joined:
@@ -160,6 +191,8 @@ class RolloutWorkflow:
         NothingToDo where its release serves already; Conflict where this or the one that waits was asked for after it.
         The last one that waits wins.
         """
+        if self._removal is not None:
+            raise to_failure_error(being_removed(self._giving_way(self._removal)))
         if request.token == self._request.token or self._carries(request):
             await workflow.wait_condition(lambda: self._rollout is not None or self._refusal is not None)
             if self._refusal is not None:
@@ -437,12 +470,16 @@ class RolloutWorkflow:
 
     async def _leave(self, result: RolloutResult) -> RolloutResult:
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._tellings)
+        if self._removal is not None:
+            workflow.continue_as_new(workflow="Removal", args=[self._removal])
         if self._waiting is not None:
             workflow.continue_as_new(RolloutInput(self._waiting))
         return result
 
     async def _renew(self) -> None:
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._tellings)
+        if self._removal is not None:
+            return
         outbox = self._outbox
         carried = Carried(self._plan, self._decision, outbox.number, self._waiting, outbox.pending, self._gate)
         workflow.continue_as_new(RolloutInput(self._request, carried))

@@ -23,7 +23,7 @@ from bleen.domain.fleet import FleetOrder
 from bleen.domain.ledger import Draft, Entry, HostsChanged, Query, RolloutStarted, Scaled
 from bleen.domain.plan import serving_now, trusted
 from bleen.domain.rollout import Observation, Rollout
-from bleen.domain.views import standing
+from bleen.domain.views import removed, standing
 from bleen.workflows.converter import domain_error
 from bleen.workflows.messages import (
     OVER,
@@ -145,8 +145,11 @@ class Starting:
     @activity.defn
     async def choose_release(self, request: RollbackRequest) -> RolloutRequest:
         """Return the rollout that goes back; NothingToDo where there is nothing to go back to."""
-        past = await self._past(request, ("rollout-started", "settled"))
+        past = await self._past(request, ("rollout-started", "settled", "service-removed"))
         stands = standing(past)
+        if removed(past) is not None and (request.to is None or request.retry):
+            what = f"{request.service} was removed from {request.environment}"
+            raise NothingToDo(what, next=f"bleen deploy {request.service} brings it back")
         earlier = request.to or next(iter(stands.previous), None)
         if earlier is None:
             raise NothingToDo(f"{request.service} has no earlier release", next=f"bleen history {request.service}")

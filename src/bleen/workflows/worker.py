@@ -21,8 +21,10 @@ from bleen.workflows.build import BuildWorkflow
 from bleen.workflows.converter import to_failure_error
 from bleen.workflows.deploy import DeployWorkflow, RollbackWorkflow, ScaleWorkflow
 from bleen.workflows.herald import Herald
+from bleen.workflows.leaving import Leaving
 from bleen.workflows.making import Making
 from bleen.workflows.notify import NotifyWorkflow
+from bleen.workflows.removal import RemovalWorkflow
 from bleen.workflows.renewal import RenewalWorkflow
 from bleen.workflows.renewing import Renewing
 from bleen.workflows.rollout import RolloutWorkflow
@@ -36,6 +38,7 @@ WORKFLOWS = (
     BuildWorkflow,
     RollbackWorkflow,
     ScaleWorkflow,
+    RemovalWorkflow,
     RenewalWorkflow,
     NotifyWorkflow,
 )
@@ -120,11 +123,12 @@ async def take_over(client: Client, task_queue: str) -> None:
 
 def _activities(client: Client, world: World, task_queue: str) -> list[Callable[..., Any]]:
     herald, starting = Herald(client, task_queue, world.clock), Starting(client, world, task_queue)
-    doing, making, telling, renewing = (
+    doing, making, telling, renewing, leaving = (
         Activities(world, herald),
         Making(world, herald),
         Telling(world),
         Renewing(world, starting),
+        Leaving(world),
     )
     return [
         making.begin,
@@ -149,6 +153,9 @@ def _activities(client: Client, world: World, task_queue: str) -> list[Callable[
         starting.choose_release,
         starting.resize,
         starting.adjust,
+        leaving.withdraw,
+        leaving.drain,
+        leaving.conclude,
         renewing.look,
         renewing.renew,
         renewing.move,

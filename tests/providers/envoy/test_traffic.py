@@ -58,14 +58,28 @@ async def test_the_preview_answers_at_its_own_host(both: World) -> None:
 
 
 async def test_each_service_has_a_port_of_its_own(both: World) -> None:
-    """Programs that cannot resolve ``hello.localhost`` need no Host header there; the port is kept for good."""
+    """Programs that cannot resolve ``hello.localhost`` need no Host header there; the port is kept while it has a route."""
     own = both.gateway.service_port("dev", "hello")
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{own}/")).text == "blue-1"
-    await both.gateway.remove_route("dev", "hello", 2)
     await both.gateway.set_route(a_route(GREEN), 3)
     assert both.gateway.service_port("dev", "hello") == own
     assert both.gateway.service_port("dev", "nobody") is None
+
+
+async def test_a_removed_service_lets_its_own_port_go(both: World) -> None:
+    """Nobody listens there any more; deployed again it has one, which answers."""
+    own = both.gateway.service_port("dev", "hello")
+    await both.gateway.remove_route("dev", "hello", 2)
+    await both.gateway.remove_route("dev", "hello", 2)
+    assert both.gateway.service_port("dev", "hello") is None
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"http://127.0.0.1:{own}/")
+        assert (await both.ask()).status_code == 404
+        await both.gateway.set_route(a_route(GREEN), 3)
+        again = both.gateway.service_port("dev", "hello")
+        assert (await client.get(f"http://127.0.0.1:{again}/")).text == "green-1"
 
 
 async def test_a_gateway_that_turns_users_away_still_answers_at_a_services_own_port(both: World, envoy: EnvoyRun) -> None:

@@ -3,7 +3,7 @@
 import logging
 from uuid import uuid4
 
-from bleen.domain.access import Identity, refuse_own_approval, refuse_unjudged
+from bleen.domain.access import Identity, refuse_own_approval, refuse_unjudged, unasked_removal
 from bleen.domain.codec import Value
 from bleen.domain.errors import BleenError
 from bleen.domain.ledger import Draft, GlassBroken
@@ -19,7 +19,7 @@ class Act(Value, frozen=True):
 
     by: str
     verb: str
-    """``deploy`` or ``promote``."""
+    """``deploy``, ``promote`` or ``remove``."""
     environment: str
     service: str
     emergency: str = ""
@@ -45,6 +45,15 @@ async def check_approval(providers: Providers, act: Act, who: Identity) -> None:
         await _break_glass(providers, act)
     else:
         refuse_own_approval(who, progress.rollout.by, act.environment)
+
+
+async def check_removal(providers: Providers, act: Act) -> None:
+    """Refuse a removal where somebody else has to approve what changes: nobody is asked about one. Forbidden."""
+    if act.environment not in providers.four_eyes:
+        return
+    if not act.emergency:
+        raise unasked_removal(act.environment)
+    await _break_glass(providers, act)
 
 
 async def _break_glass(providers: Providers, act: Act) -> None:

@@ -85,12 +85,12 @@ async def freeze_view(providers: Providers, environment: str) -> FreezeView:
 
 
 async def check_open(providers: Providers, act: Act, who: Identity) -> str:
-    """Return why a rollout may begin where none may; empty where any may. Frozen; Forbidden for who may not override."""
+    """Return why it may begin where nothing may; empty where anything may. Frozen; Forbidden for who may not override."""
     times, now = await providers.freezes.times(act.environment, now=True), providers.clock()
     if closed(times, now) is None:
         return ""
     if not act.emergency:
-        refuse_closed(times, act.environment, now)
+        refuse_closed(times, act.environment, now, "remove" if act.verb == "remove" else "deploy")
     who.check(Role.APPROVER, act.environment)
     await _enter(providers, act.environment, FreezeOverridden(act.verb, act.emergency), act.by, act.service)
     await tell_override(providers, act)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from bleen.domain.errors import BleenError, Conflict, NotFound
 from bleen.domain.finding import together
 from bleen.domain.inventory import BillFormat
 from bleen.domain.keeping import Kept, keeping
-from bleen.domain.ledger import Query
+from bleen.domain.ledger import Entry, Query
 from bleen.domain.policy import judge
 from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
+from bleen.domain.views import removed
 from bleen.interfaces.api.guard import Asker
 from bleen.interfaces.api.providers import Here, Providers
 from bleen.interfaces.problem import problem_of
@@ -44,6 +46,7 @@ VIEW = {"needs": Role.VIEWER, "within": "any"}
 BUILD = {"needs": Role.DEPLOYER, "within": "body"}
 KEEP = {"needs": Role.ADMIN, "within": "any"}
 """Images belong to no environment: what one no longer needs may be another's way back."""
+_MANY = 10_000
 
 
 @get("/v1/images", opt=VIEW)
@@ -157,13 +160,26 @@ async def uses(providers: Providers) -> tuple[Kept, ...]:
     """Return every image with what keeps it."""
     releases = await _releases(providers)
     running = {release.image: f"{release.service} {release.name}" for release in await running_releases(providers)}
-    return keeping(await providers.images.list(), releases, running)
+    return keeping(await providers.images.list(), releases, running, await _gone(providers))
 
 
 async def running_releases(providers: Providers) -> list[Release]:
     """Return the release of every fleet that is there, warm and leaving ones included."""
     names = {(fleet.slot.service, fleet.release) for fleet in await providers.fleets.observe()}
     return [await providers.ledger.release(service, number) for service, number in sorted(names)]
+
+
+async def _gone(providers: Providers) -> set[str]:
+    """Return the services that were removed from every environment that had them."""
+    gone = {entry.service for entry in await providers.ledger.read(Query(kinds=("service-removed",), limit=_MANY, newest=True))}
+    for service in list(gone):
+        past = defaultdict[str, list[Entry]](list)
+        kinds = ("rollout-started", "service-removed")
+        for entry in await providers.ledger.read(Query(service=service, kinds=kinds, limit=_MANY, newest=True)):
+            past[entry.environment].append(entry)
+        if not all(map(removed, past.values())):
+            gone.discard(service)
+    return gone
 
 
 async def _releases(providers: Providers) -> dict[str, Sequence[Release]]:

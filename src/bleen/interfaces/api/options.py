@@ -13,5 +13,6 @@ BreakGlass = Annotated[
 OverrideFreeze = Annotated[
     str, QueryParameter(description="By an approver: why this begins in a freeze, or outside a window.", max_length=500)
 ]
+RemovalReason = Annotated[str, QueryParameter(description="Why, in one line.", max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 VIEW = {"needs": Role.VIEWER, "within": "environment"}
 DEPLOY = {"needs": Role.DEPLOYER, "within": "environment"}

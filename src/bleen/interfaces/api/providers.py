@@ -16,6 +16,7 @@ from bleen.domain.image import Digest, Image
 from bleen.domain.issuer import Access
 from bleen.domain.notice import Notice
 from bleen.domain.pipeline import Building
+from bleen.domain.removal import Removing
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
 from bleen.interfaces.views import PlatformView
@@ -26,6 +27,7 @@ from bleen.workflows.messages import (
     DeployRequest,
     DeployResult,
     Progress,
+    RemovalRequest,
     RenewalState,
     RollbackRequest,
     ScaleRequest,
@@ -54,6 +56,12 @@ class Controls(Protocol):
 
     async def scale(self, request: ScaleRequest) -> ScaleResult:
         """Give the service another size, by the rollout under way or without one."""
+
+    async def remove(self, request: RemovalRequest) -> Removing:
+        """Begin to remove the service, or return the removal under way; Conflict while a rollout is under way."""
+
+    async def removing(self, environment: str, service: str) -> Removing | None:
+        """Return how far the removal under way has come."""
 
     async def progress(self, environment: str, service: str) -> Progress | None:
         """Return the live view of the rollout under way."""

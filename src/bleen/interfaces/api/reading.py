@@ -7,9 +7,11 @@ from collections.abc import Collection, Sequence
 from bleen.domain import views as ledger_views
 from bleen.domain.errors import NotFound, Unreachable
 from bleen.domain.fleet import Fleet
-from bleen.domain.ledger import Entry, Query, RolloutStarted
+from bleen.domain.ledger import Entry, Query, RemovalDecided, RolloutStarted
+from bleen.domain.removal import Removing
 from bleen.domain.rollout import Observation, ReleaseRef
 from bleen.domain.traffic import GatewaySeen
+from bleen.domain.views import RemovalSummary
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.views import ExplainedLine, Explanation, HistoryView, ServiceList, ServiceView, Urls
 from bleen.interfaces.words import event_words, evidence_words, found_words
@@ -18,7 +20,7 @@ from bleen.workflows.messages import Progress
 
 _MANY = 10_000
 _RECENT = 5
-_MILESTONES = ("rollout-started", "settled", "finished")
+_MILESTONES = ("rollout-started", "settled", "finished", "removal-decided", "service-removed")
 
 
 async def service_list(providers: Providers, environment: str, only: Collection[str] = ()) -> ServiceList:
@@ -29,7 +31,8 @@ async def service_list(providers: Providers, environment: str, only: Collection[
         past[entry.service].append(entry)
     for fleet in fleets or ():
         running[fleet.slot.service].append(fleet)
-    known = past.keys() | running.keys()
+    gone = {name for name, entries in past.items() if ledger_views.removed(entries) is not None}
+    known = (past.keys() - gone) | running.keys()
     names = sorted(known.intersection(only) if only else known)
     views = [
         _service(
@@ -51,8 +54,8 @@ async def service_view(providers: Providers, environment: str, service: str) -> 
     entries, fleets = await asyncio.gather(
         _milestones(providers, environment, service), _fleets(providers, environment, service)
     )
-    if not entries and not fleets:
-        raise unknown_service(environment, service)
+    if not fleets and (not entries or ledger_views.removed(entries) is not None):
+        raise unknown_service(environment, service, ledger_views.removed(entries))
     return await _service(providers, environment, service, entries, fleets)
 
 
@@ -66,9 +69,15 @@ async def observation(providers: Providers, environment: str, service: str) -> O
 async def history_view(providers: Providers, environment: str, service: str, limit: int) -> HistoryView:
     """Return the latest ``limit`` rollouts of ``service``; NotFound where there never was one."""
     entries = await _milestones(providers, environment, service)
-    if not entries:
+    rollouts = ledger_views.history(entries)
+    if not rollouts:
         raise unknown_service(environment, service)
-    return HistoryView(environment=environment, service=service, rollouts=ledger_views.history(entries)[:limit])
+    return HistoryView(
+        environment=environment,
+        service=service,
+        rollouts=rollouts[:limit],
+        removals=ledger_views.removals(entries)[:limit],
+    )
 
 
 async def explanation(providers: Providers, environment: str, service: str, number: int | None) -> Explanation:
@@ -111,8 +120,20 @@ async def whole(ledger: Ledger, rollout: str, page: int = _MANY) -> Sequence[Ent
             return entries
 
 
-def unknown_service(environment: str, service: str) -> NotFound:
-    """Return the error for a service that nobody deployed."""
+async def missing(providers: Providers, environment: str, service: str) -> NotFound:
+    """Return the error for a service of which nothing runs: by the ledger, was it removed?"""
+    return unknown_service(environment, service, ledger_views.removed(await _milestones(providers, environment, service)))
+
+
+def unknown_service(environment: str, service: str, removal: RemovalSummary | None = None) -> NotFound:
+    """Return the error for a service that nobody deployed, or that was removed."""
+    if removal is not None:
+        said = f": {removal.reason}" if removal.reason else ""
+        return NotFound(
+            f"there is no service {service} in {environment} any more",
+            why=f"{removal.by} removed it at {removal.at:%Y-%m-%d %H:%M} UTC{said}",
+            next=f"bleen history {service} says what it was; bleen deploy {service} brings it back",
+        )
     return NotFound(
         f"there is no service {service} in {environment}",
         why="nothing of that name was ever deployed there",
@@ -135,6 +156,17 @@ async def _progress(providers: Providers, environment: str, service: str) -> Pro
         return error
 
 
+async def _removing(providers: Providers, environment: str, service: str, entries: Sequence[Entry]) -> Removing | None:
+    """Return the removal under way. The engine is asked only where the ledger says that one began."""
+    last = max(entries, key=lambda entry: entry.sequence, default=None)
+    if last is None or not isinstance(last.event, RemovalDecided):
+        return None
+    try:
+        return await providers.control.removing(environment, service)
+    except Unreachable:
+        return Removing(environment, service, last.by, last.event.reason, last.at, last.event.step)
+
+
 async def _milestones(providers: Providers, environment: str, service: str = "") -> Sequence[Entry]:
     query = Query(environment=environment, service=service, kinds=_MILESTONES, limit=_MANY, newest=True)
     return await providers.ledger.read(query)
@@ -155,16 +187,17 @@ async def _service(
 ) -> ServiceView:
     history = ledger_views.history(entries)[:_RECENT]
     over = not asked and bool(history) and history[0].finished is not None
-    gateways, progress = await asyncio.gather(
+    gateways, progress, removing = await asyncio.gather(
         providers.gateway.observe(environment, service),
         _nothing() if over else _progress(providers, environment, service),
+        _removing(providers, environment, service, entries),
     )
     silent = [*(["machines"] if fleets is None else []), *(["engine"] if isinstance(progress, Unreachable) else [])]
     known = None if isinstance(progress, Unreachable) else progress
     return ServiceView(
         environment=environment,
         service=service,
-        state=state_of(known, fleets, gateways),
+        state="changing" if removing else state_of(known, fleets, gateways),
         stable=_stable(entries),
         urls=_urls(providers, environment, service, entries),
         fleets=tuple(fleets or ()),
@@ -174,6 +207,7 @@ async def _service(
         at=providers.clock(),
         silent=tuple(silent),
         trouble=providers.trouble(),
+        removing=removing,
     )
 
 

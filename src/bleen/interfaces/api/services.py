@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from litestar import Request, get, post
+from litestar import Request, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import structs
@@ -13,13 +13,14 @@ from bleen.domain.codec import encode
 from bleen.domain.command import Advance, Command, Exempt
 from bleen.domain.errors import NothingToDo
 from bleen.domain.fleet import LogLine
+from bleen.domain.removal import Removing
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.interfaces.api import reading
 from bleen.interfaces.api.admitted import while_admitted
-from bleen.interfaces.api.approval import Act, check_approval
+from bleen.interfaces.api.approval import Act, check_approval, check_removal
 from bleen.interfaces.api.freezes import check_open, tell_override
 from bleen.interfaces.api.guard import Asker, still_admitted
-from bleen.interfaces.api.options import DEPLOY, VIEW, BreakGlass, Environment
+from bleen.interfaces.api.options import DEPLOY, VIEW, BreakGlass, Environment, OverrideFreeze, RemovalReason
 from bleen.interfaces.api.providers import Here
 from bleen.interfaces.api.standing import IfMatch, check_match
 from bleen.interfaces.views import (
@@ -33,7 +34,7 @@ from bleen.interfaces.views import (
     ServiceList,
     ServiceView,
 )
-from bleen.workflows.messages import DeployResult, RollbackRequest, ScaleRequest, ScaleResult
+from bleen.workflows.messages import DeployResult, RemovalRequest, RollbackRequest, ScaleRequest, ScaleResult
 
 
 @get("/v1/services", opt=VIEW)
@@ -76,7 +77,7 @@ async def show_logs(
 ) -> Stream:
     """What the instances of a service wrote: one JSON object a line."""
     if not await providers.fleets.observe(service):
-        raise reading.unknown_service(providers.environment, service)
+        raise await reading.missing(providers, providers.environment, service)
     log = _lines(providers.fleets.logs(service, instance=instance, lines=lines, follow=follow))
     return Stream(while_admitted(log, still_admitted(request)) if follow else log, media_type="application/x-ndjson")
 
@@ -156,9 +157,35 @@ async def scale(
     return await providers.control.scale(ScaleRequest(where, service, data.size, asker.signs(data.by)))
 
 
+@delete("/v1/services/{service:str}", status_code=200, opt=DEPLOY)
+async def remove(
+    providers: Here,
+    asker: Asker,
+    service: FromPath[str],
+    environment: Environment = "",
+    by: FromQuery[str] = "",
+    reason: RemovalReason = "",
+    break_glass: BreakGlass = "",
+    override_freeze: OverrideFreeze = "",
+    if_match: IfMatch = "",
+) -> Removing:
+    """Take a service out of an environment for good: its route first, then what runs. Releases and history stay.
+
+    Answers once that is under way; `GET` of the service says how far it has come, and is 404 when it is gone. 409 while a
+    rollout is under way.
+    """
+    where = environment or providers.environment
+    await reading.service_view(providers, where, service)
+    await check_match(providers, where, service, if_match)
+    act = Act(asker.signs(by), "remove", where, service, break_glass)
+    await check_removal(providers, act)
+    await check_open(providers, structs.replace(act, emergency=override_freeze), asker)
+    return await providers.control.remove(RemovalRequest(where, service, act.by, reason))
+
+
 async def _lines(log: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:
     async for line in log:
         yield encode(line) + b"\n"
 
 
-ROUTES = (list_services, show_service, show_history, explain_last, show_logs, command, roll_back, retry, scale)
+ROUTES = (list_services, show_service, show_history, explain_last, show_logs, command, roll_back, retry, scale, remove)

@@ -22,6 +22,7 @@ from bleen.interfaces.cli import (
     machine,
     notices,
     past,
+    remove,
     repository,
     status,
     steer,
@@ -44,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (machine, login, repository, status, deploy, steer, freeze, past, fleet):
+for group in (machine, login, repository, status, deploy, steer, remove, freeze, past, fleet):
     group.register(app)
 trust.register(image.app)
 app.add_typer(image.app, name="image")

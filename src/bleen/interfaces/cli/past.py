@@ -9,7 +9,7 @@ from bleen.interfaces.cli.options import Context, Environment, Json, ServiceName
 from bleen.interfaces.cli.session import Session
 
 if TYPE_CHECKING:
-    from bleen.domain.views import RolloutSummary
+    from bleen.domain.views import RemovalSummary, RolloutSummary
     from bleen.interfaces.views import ExplainedLine, Explanation
 
 
@@ -26,7 +26,7 @@ def history(
     env: Environment = None,
     json: Json = False,
 ) -> None:
-    """List the rollouts of a service, newest first."""
+    """List the rollouts of a service, newest first, and its removals."""
     session: Session = ctx.obj
     with session.client() as client:
         view = client.history(session.environment(env), service, limit)
@@ -34,7 +34,8 @@ def history(
         session.say_json(view)
         return
     head = ("ROLLOUT", "FROM", "TO", "VERSION", "WHEN", "TOOK", "BY", "OUTCOME")
-    session.table(head, [_row(r) for r in view.rollouts])
+    dated = [*((r.started, _row(r)) for r in view.rollouts), *((r.at, _removal_row(r)) for r in view.removals)]
+    session.table(head, [row for _, row in sorted(dated, reverse=True)][:limit])
     session.say(f"why one went as it did: bleen explain {view.rollouts[0].id}")
 
 
@@ -109,6 +110,11 @@ def _row(rollout: "RolloutSummary") -> tuple[str, ...]:
         rollout.by,
         outcome_words(rollout.outcome) if rollout.outcome else "under way",
     )
+
+
+def _removal_row(removal: "RemovalSummary") -> tuple[str, ...]:
+    when, said = f"{removal.at.astimezone():%m-%d %H:%M}", f": {removal.reason}" if removal.reason else ""
+    return (f"{removal.environment}/{removal.service}", "-", "-", "-", when, "-", removal.by, f"removed{said}")
 
 
 def _print(session: Session, found: "Explanation") -> None:

@@ -41,6 +41,7 @@ from bleen.interfaces.words import (
     instance_words,
     lasting,
     outcome_words,
+    removing_words,
     signals_words,
     step_words,
     tally,
@@ -88,6 +89,8 @@ def service_lines(view: ServiceView) -> list[Text]:
     lines += [Text(f"  {view.trouble}", style="red")] if view.trouble else []
     if view.progress is not None:
         lines += rollout_lines(view)
+    elif view.removing is not None:
+        lines.append(Text(f"  {removing_words(view.removing)}", style="yellow"))
     elif view.history:
         lines.append(_last_line(view))
     return lines
@@ -343,5 +346,7 @@ def summary_line(view: ServiceView) -> str:
         rollout = view.progress.rollout
         outcome = f" {outcome_words(rollout.outcome)}," if rollout.outcome else ""
         return f"{head}: {rollout.id}{outcome} {progress_line(view, rollout.id)}"
+    if view.removing is not None:
+        return f"{head}: {removing_words(view.removing)}"
     fleets = ", ".join(f"{f.slot.place} r{f.release} {f.ready}/{f.size} ready {weights(view, f)}" for f in view.fleets)
     return f"{head}: {fleets or 'no fleet'}"

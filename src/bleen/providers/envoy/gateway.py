@@ -37,17 +37,23 @@ class EnvoyGateway:
             await table.admin.close()
 
     def service_port(self, environment: str, service: str) -> int | None:
-        """Return the port that the service has of its own; None before its first route."""
+        """Return the port that the service has of its own; None before its first route, and after its last."""
         return self._ports.all().get(service_key(environment, service))
 
     async def set_route(self, route: Route, generation: int) -> None:
         """Give every gateway ``route``, and return when each one reports it."""
-        self._ports.give(service_key(route.environment, route.service))
+        key = service_key(route.environment, route.service)
+        if self._ports.give(key):
+            for table in self._tables:
+                table.forget_port(key)
         await self._put(Listing(route.environment, route.service, generation, route))
 
     async def remove_route(self, environment: str, service: str, generation: int) -> None:
-        """Answer 404 for the service at every gateway."""
+        """Answer 404 for the service at every gateway, and close the port of its own."""
+        key = service_key(environment, service)
         await self._put(Listing(environment, service, generation))
+        self._ports.drop(key)
+        _raise_first(await asyncio.gather(*(table.close_port(key) for table in self._tables), return_exceptions=True))
 
     async def _put(self, listing: Listing) -> None:
         # All are asked before any is told: a refusal leaves no gateway changed. One that is silent hinders no other.
@@ -181,6 +187,22 @@ class RouteTable:
                 self._ports.move(key)
                 self._moved = True
             self._ports.drop(key)
+
+    def forget_port(self, key: str) -> None:
+        """Believe no longer that Envoy has the service's own port: it is another one now."""
+        self._heard.discard(f"service/{key}")
+
+    async def close_port(self, key: str) -> None:
+        """Close the service's own port, whose number it has no longer; return when Envoy has closed it."""
+        name = f"service/{key}"
+        self.forget_port(key)
+
+        async def has() -> str:
+            return f"{name} has its port still" if name in await self.admin.listening() else ""
+
+        async with self._opening, writing(self.place.listeners):
+            if await has():
+                await self._listeners.publish(listeners(self.place, self._ports.all(), str(time.time_ns())), has)
 
     async def _opens(self, name: str) -> bool:
         async def has() -> str:

@@ -1,4 +1,4 @@
-"""The port that each service has of its own: given once, remembered in the home."""
+"""The port that each service has of its own: given with its first route, remembered in the home until it is removed."""
 
 import socket
 from collections.abc import Mapping, Sequence
@@ -33,11 +33,13 @@ class ServicePorts:
                 ) from error
         return {}
 
-    def give(self, key: str) -> None:
-        """See that ``key`` has a port: the first that no service has and no program listens on."""
+    def give(self, key: str) -> bool:
+        """See that ``key`` has a port: the first that no service has and no program listens on. Return whether it had none."""
         ports = self.all()
-        if key not in ports:
-            self._write({**ports, key: self._free(set(ports.values()))})
+        if key in ports:
+            return False
+        self._write({**ports, key: self._free(set(ports.values()))})
+        return True
 
     def move(self, key: str) -> None:
         """Give ``key`` another port: the one that it has is taken."""
@@ -46,7 +48,9 @@ class ServicePorts:
 
     def drop(self, key: str) -> None:
         """Leave ``key`` without a port, until it is given one again."""
-        self._write({each: port for each, port in self.all().items() if each != key})
+        ports = self.all()
+        if key in ports:
+            self._write({each: port for each, port in ports.items() if each != key})
 
     def _write(self, ports: Mapping[str, int]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

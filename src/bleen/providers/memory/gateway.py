@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from bleen.domain.errors import BleenError, LawBroken, NotConverged, Unreachable
+from bleen.domain.errors import BleenError, InvalidInput, LawBroken, NotConverged, Unreachable
 from bleen.domain.listing import Listing, named, owners, refuse, service_key
 from bleen.domain.traffic import Backend, BackendSeen, EndpointSeen, GatewaySeen, Route
 
@@ -74,6 +74,8 @@ class MemoryGateways:
         """Requests under way, by backend and address, at each gateway."""
         self.splits: list[Route] = []
         """Every route that was set, in order."""
+        self.always_route = False
+        """Whether they cannot be without a route: some products' rules refer to something, always."""
 
 
 class MemoryGateway:
@@ -84,18 +86,21 @@ class MemoryGateway:
         self._ports: dict[str, int] = {}
 
     def service_port(self, environment: str, service: str) -> int | None:
-        """Return the port that the service has of its own; None before its first route."""
+        """Return the port that the service has of its own; None before its first route, and after its last."""
         return self._ports.get(service_key(environment, service))
 
     async def set_route(self, route: Route, generation: int) -> None:
         """Give every gateway ``route``, and return when each one reports it."""
         self._put(Listing(route.environment, route.service, generation, route))
         self.gateways.splits.append(route)
-        self._ports.setdefault(service_key(route.environment, route.service), 8100 + len(self._ports))
+        self._ports.setdefault(service_key(route.environment, route.service), max(self._ports.values(), default=8099) + 1)
 
     async def remove_route(self, environment: str, service: str, generation: int) -> None:
         """Answer 404 for the service at every gateway."""
+        if self.gateways.always_route:
+            raise InvalidInput(f"the gateway cannot be without a route to {service}", why="it is of a kind that cannot")
         self._put(Listing(environment, service, generation))
+        self._ports.pop(service_key(environment, service), None)
 
     def _put(self, listing: Listing) -> None:
         regions = list(self.gateways.regions.values())

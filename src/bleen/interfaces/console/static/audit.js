@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { counted, lasting, Time, Trouble, Waiting } from "./words.js";
 
 const NOISE = ["decided", "measured"];
-const PEOPLE = ["commanded", "rollout-started", "settled", "release-made", "scaled", "hosts-changed", "glass-broken", "token-made", "token-revoked", "session-opened", "session-closed", "gated", "checked"];
+const PEOPLE = ["commanded", "rollout-started", "settled", "release-made", "scaled", "hosts-changed", "service-removed", "glass-broken", "token-made", "token-revoked", "session-opened", "session-closed", "gated", "checked"];
 
 export function AuditPage({ me }) {
   const [asked, ask] = useState({ service: "", by: "", all: false });
