@@ -21,7 +21,7 @@ from tests.azure.flipping import PATIENCE, FlipRun
 from tests.contracts.gateway import BLUE, GREEN, a_route, both_colours, directed, fair
 from tests.providers.local.world import until
 
-HASTY = msgspec.structs.replace(PATIENCE, converge=0.2)
+HASTY = msgspec.structs.replace(PATIENCE, converge=0.8)
 MIXED = Split(blue=9000, green=1000)
 
 
@@ -108,7 +108,7 @@ async def test_a_service_without_rules_is_refused(flipping: FlipRun) -> None:
 async def test_while_it_updates_nobody_knows_what_it_has(cloud: Cloud, edge: Edge, flipping: FlipRun) -> None:
     """Of the service that changes; another one is known all along. Both fleets may be in use: neither can go (law 3)."""
     await serving_blue(flipping, "hello", "other")
-    cloud.faults.slow = 0.5
+    cloud.edges.going.clear()
     switching = asyncio.create_task(flipping.gateway.set_route(a_route(GREEN), 2))
     await until(lambda: edge.state == "Updating", "the update")
     await asyncio.sleep(2 * PATIENCE.look)
@@ -119,6 +119,7 @@ async def test_while_it_updates_nobody_knows_what_it_has(cloud: Cloud, edge: Edg
         with pytest.raises(LawBroken):
             await flipping.backends.remove_backend(name)
     assert edge.traffic["hello"] == "hello-blue"
+    cloud.edges.going.set()
     await switching
     assert await has(flipping) == (True, a_route(GREEN), 2)
 
@@ -127,10 +128,12 @@ async def test_a_slow_update_goes_on_and_is_begun_once(cloud: Cloud, edge: Edge)
     """Whoever ordered it is told NotConverged, orders again, and takes up the same update."""
     run = FlipRun(cloud, HASTY)
     await serving_blue_slowly(run)
-    cloud.faults.slow, updates = 2.0, edge.updates
-    for _ in range(2):
-        with pytest.raises(NotConverged, match="minutes"):
-            await run.gateway.set_route(a_route(GREEN), 2)
+    updates = edge.updates
+    cloud.edges.going.clear()
+    await begun(run, edge)
+    with pytest.raises(NotConverged, match="minutes"):
+        await run.gateway.set_route(a_route(GREEN), 2)
+    cloud.edges.going.set()
     await until(lambda: edge.state == "Succeeded", "its end")
     await run.gateway.set_route(a_route(GREEN), 3)
     assert edge.updates == updates + 1
@@ -145,14 +148,21 @@ async def serving_blue_slowly(run: FlipRun) -> None:
     await comes(run, a_route(BLUE, preview=Colour.GREEN), 1)
 
 
+async def begun(run: FlipRun, edge: Edge) -> None:
+    """Order green, until the update of it is under way, and be told that it is not there yet."""
+    while edge.state != "Updating":
+        with pytest.raises(NotConverged, match="does not have the change yet"):
+            await run.gateway.set_route(a_route(GREEN), 2)
+
+
 async def test_an_update_that_nobody_waits_for_is_seen_to_its_end(cloud: Cloud, edge: Edge) -> None:
     """The rollout only watches: what it sees becomes the new route."""
     run = FlipRun(cloud, HASTY)
     await serving_blue_slowly(run)
-    cloud.faults.slow = 0.6
-    with pytest.raises(NotConverged):
-        await run.gateway.set_route(a_route(GREEN), 2)
+    cloud.edges.going.clear()
+    await begun(run, edge)
     assert await has(run) == (False, None, 0)
+    cloud.edges.going.set()
     await comes(run, a_route(GREEN), 2)
     await run.close()
 
@@ -162,14 +172,15 @@ async def test_after_a_crash_the_same_update_is_followed(cloud: Cloud, edge: Edg
     """By its URL; and where the crash came before that was written down, by the gateway's own state. It is begun once."""
     first = FlipRun(cloud, HASTY)
     await serving_blue_slowly(first)
-    cloud.faults.slow, updates = 2.0, edge.updates
-    with pytest.raises(NotConverged):
-        await first.gateway.set_route(a_route(GREEN), 2)
+    updates = edge.updates
+    cloud.edges.going.clear()
+    await begun(first, edge)
     await first.close()
     if not noted:
         del cloud.storage.blobs[f"{Container.OPERATIONS}/{edge.name}"]
     second = FlipRun(cloud)
     assert await has(second) == (False, None, 0)
+    cloud.edges.going.set()
     await second.gateway.set_route(a_route(GREEN), 2)
     assert edge.updates == updates + 1
     assert edge.traffic["hello"] == "hello-green"
@@ -290,7 +301,7 @@ async def test_who_lost_the_site_changes_nothing(cloud: Cloud, edge: Edge, flipp
         raise Conflict("another controller has the site")
 
     there: Azure = flipping.there
-    late = FlipGateway(Flip(there, HASTY, check=lost))
+    late = FlipGateway(Flip(there, PATIENCE, check=lost))
     with pytest.raises(NotConverged, match="another controller"):
         await late.set_route(a_route(GREEN), 2)
     assert edge.updates == updates

@@ -52,6 +52,9 @@ class Edges:
 
     def __init__(self, faults: Faults, operations: Operations) -> None:
         self.all: dict[str, Edge] = {}
+        self.going = asyncio.Event()
+        """While it is cleared, no update ends."""
+        self.going.set()
         self._faults = faults
         self._operations = operations
 
@@ -97,6 +100,7 @@ class Edges:
 
     async def _update(self, edge: Edge) -> None:
         await asyncio.sleep(self._faults.slow)
+        await self.going.wait()
         failure, edge.fails = edge.fails, None
         edge.state = "Failed" if failure else "Succeeded"
         edge.touch()
