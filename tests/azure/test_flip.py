@@ -188,6 +188,28 @@ async def test_after_a_crash_the_same_update_is_followed(cloud: Cloud, edge: Edg
     await second.close()
 
 
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16])
+async def test_wherever_it_is_interrupted_the_newest_order_is_what_comes(cloud: Cloud, edge: Edge, after: float) -> None:
+    """A controller dies some milliseconds into a switch; the next one is told to go back, and never seen to lie about it."""
+    cloud.faults.slow = 0.05
+    first = FlipRun(cloud)
+    await serving_blue(first, "hello", "other")
+    switching = asyncio.create_task(first.gateway.set_route(a_route(GREEN, preview=Colour.BLUE), 2))
+    await asyncio.sleep(after)
+    switching.cancel()
+    await asyncio.gather(switching, return_exceptions=True)
+    await first.close()
+    second = FlipRun(cloud)
+    answered, route, _ = await has(second)
+    if answered and route and edge.state == "Succeeded":
+        assert edge.traffic["hello"] == f"hello-{Colour.BLUE if route.split == BLUE else Colour.GREEN}"
+    back = a_route(BLUE, preview=Colour.GREEN)
+    await asyncio.gather(second.gateway.set_route(back, 3), second.gateway.set_route(a_route(GREEN, service="other"), 3))
+    assert (edge.traffic["hello"], edge.traffic["other"]) == ("hello-blue", "other-green")
+    assert await has(second) == (True, back, 3)
+    await second.close()
+
+
 async def test_an_answer_that_is_lost_is_no_second_update(cloud: Cloud, edge: Edge, flipping: FlipRun) -> None:
     """The connection breaks after Azure took the document: it is seen to be there, and is not sent again."""
     await serving_blue(flipping)

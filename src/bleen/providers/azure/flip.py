@@ -7,7 +7,6 @@ last seen to have, is in the table of routes: the gateway has no place for a gen
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,10 +14,11 @@ import msgspec
 from bleen.domain.canary import Metric
 from bleen.domain.codec import Value, digest_of
 from bleen.domain.comparison import Comparison
-from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotConverged, NotFound, Unreachable
+from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotConverged, Unreachable
 from bleen.domain.listing import Listing, named, owners, refuse, service_key
 from bleen.domain.signals import Sample
-from bleen.domain.traffic import WHOLE, Backend, BackendSeen, Colour, EndpointSeen, GatewaySeen, Route, Split
+from bleen.domain.traffic import Backend, BackendSeen, EndpointSeen, GatewaySeen, Route
+from bleen.providers.azure.aims import Seen, aims, confirmed, having, may_name, refuse_beyond, refuse_unknown
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.edge import Aim, Document, aimed, document_of
 from bleen.providers.azure.errors import speaking
@@ -44,15 +44,6 @@ class Patience(Value, frozen=True):
     """Between two looks at one that does not."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What was ordered, and what there is. ``busy``: an update is under way, so that the references are yet to come."""
-
-    table: Table
-    document: Document
-    busy: bool
-
-
 class Flip:
     """The Application Gateway of one site."""
 
@@ -70,6 +61,8 @@ class Flip:
         self._pace = Pace(first, longest)
         self._rounds: Rounds[Listing] = Rounds(self._commit)
         self._document: Document | None = None
+        self._fetches = self._believed = 0
+        """How many readings were begun, and the last one of these that is not believed any more, or is the one in hand."""
         self._following: asyncio.Task[None] | None = None
         self._lately: asyncio.Future[Seen] | None = None
         self._until = 0.0
@@ -101,15 +94,19 @@ class Flip:
         return self._following is not None and not self._following.done()
 
     def _forget(self) -> None:
-        """Believe nothing that was read before now."""
+        """Believe nothing that was asked for before now."""
         self._document = self._lately = None
+        self._believed = self._fetches
 
     async def _fetch(self) -> Document:
+        self._fetches += 1
+        mine = self._fetches
         with speaking(f"read the gateway {self.name}"):
             found = await self._azure.network.application_gateways.get(self._azure.site.group, self.name)
         document, before = document_of(found), self._document
         self._pace.looked(changed=before is None or before.etag != document.etag or document.updating)
-        self._document = document
+        if mine > self._believed:  # else a later answer was here first, or something was changed meanwhile
+            self._document, self._believed = document, mine
         return document
 
     # What is changed
@@ -118,7 +115,7 @@ class Flip:
         """Return when the gateway has it; NotConverged where that takes longer than anybody waits: it goes on then."""
         seen = await self.look()
         refuse(listing, seen.table.by_key(), seen.table.by_name())
-        _refuse_unknown(listing, seen.document)
+        refuse_unknown(listing, seen.document)
         self._trouble = ""
         try:
             async with asyncio.timeout(self._patience.converge):
@@ -136,16 +133,16 @@ class Flip:
         refusals = {n: each for n, each in zip(listings, outcomes, strict=True) if isinstance(each, Exception)}
         services = {each.service for n, each in listings.items() if n not in refusals}
         while services and not await self._there(services):
-            pass
+            continue  # an update has ended, or somebody else was first: what there is now is asked anew
         return refusals
 
     async def _there(self, services: Collection[str]) -> bool:
         """Return whether the gateway has what was ordered last of ``services``; else begin an update, and await its end."""
         document = await self._settled()
         table = (await self.blob.read()).table
-        aims = _aims(table, services, document)
-        if not document.succeeded or any(document.aim(name) != aim for name, aim in aims.items()):
-            await self._update(document, aims)
+        wanted = aims(table, services, document)
+        if not document.succeeded or any(document.aim(name) != aim for name, aim in wanted.items()):
+            await self._update(document, wanted)
             return False
         await self.change(lambda table: confirmed(table, document))
         return True
@@ -224,93 +221,6 @@ def _ordering(listing: Listing, document: Document) -> Edit:
     return edit
 
 
-def confirmed(table: Table, document: Document) -> Table:
-    """Return the table with what a gateway at rest is seen to have of what was ordered."""
-    if not document.succeeded:
-        return table
-    there = {each.key: each for each in table.listings if each.route and document.aim(each.service) == aim_of(each.route)}
-    listings = table.before() | there
-    return msgspec.structs.replace(table, confirmed=tuple(listings[key] for key in sorted(listings)))
-
-
-def aim_of(route: Route) -> Aim:
-    """Return what a route asks of the rules. Without a preview, the internal listener has what serves."""
-    serving = Colour.BLUE if route.split.blue == WHOLE else Colour.GREEN
-    return Aim(serving, route.preview or serving)
-
-
-def _aims(table: Table, services: Collection[str], document: Document) -> Mapping[str, Aim]:
-    """Return what an update has to ask for: what was ordered of ``services``, and of others nothing new.
-
-    A document whose update failed shows what it was to become: others get back what they had.
-    """
-    wanted = {each.service: each.route for each in table.listings if each.service in services}
-    others = () if document.succeeded else table.confirmed
-    had = {each.service: each.route for each in others if each.service in document.services}
-    return {name: aim_of(route) for name, route in (had | wanted).items() if route is not None}
-
-
-def having(seen: Seen, environment: str, service: str) -> Listing | None:
-    """Return what the gateway has of a service; None where nobody can know. First match wins."""
-    key = service_key(environment, service)
-    nothing = Listing(environment, service, 0)
-    wanted, before, at = seen.table.by_key().get(key), seen.table.before().get(key), seen.document.aim(service)
-    if wanted is None or wanted.route is None:
-        return nothing  # it was never set
-    same = before is not None and before.route is not None and aim_of(before.route) == aim_of(wanted.route)
-    if seen.busy:  # an update that does not touch the service changes nothing of it
-        return wanted if same and at == aim_of(wanted.route) else None
-    if not seen.document.succeeded:  # the document shows what was to be, and traffic goes on as before
-        return wanted if same else before or nothing
-    if at == aim_of(wanted.route):
-        return wanted
-    if before is None or before.route is None:
-        return nothing
-    if at == aim_of(before.route):
-        return before
-    return None if at is None else Listing(environment, service, before.generation, _as_found(before.route, at))
-
-
-def _as_found(route: Route, at: Aim) -> Route:
-    """Return the route that somebody made of ``route`` by hand."""
-    return msgspec.structs.replace(route, split=Split.of(at.serving), preview=at.preview)
-
-
-def _refuse_unknown(listing: Listing, document: Document) -> None:
-    """Refuse a service that the gateway has no rules for, and names that its listener does not answer to."""
-    rules, route = document.services.get(listing.service), listing.route
-    if rules is None:
-        what = f"the gateway has no rules {listing.service} and {listing.service}-preview with a pool for each colour"
-        raise NotFound(what, next="the module gateway-appgw-flip makes them for a service that is there at its first apply")
-    if route is None or not rules.hosts:
-        return
-    for host in route.hosts:
-        if host.lower() not in rules.hosts:
-            why = f"its listener is for {', '.join(rules.hosts)}, and is Terraform's"
-            next = f"write another name into hosts: in the file of {listing.service}, or host in Terraform"
-            raise InvalidInput(f"the gateway does not answer to {host}", why=why, next=next)
-
-
-_ALL_OR_NOTHING = "Application Gateway sends all of a service to one colour: 0 or 100 %"
-_NO_ROUTING = "Application Gateway sends a request on by its host alone"
-_INSTEAD = "strategy: {type: blue-green}, or gateway_mode envoy"
-
-
-def refuse_beyond(route: Route) -> None:
-    """Raise InvalidInput where ``route`` asks for what a rule cannot do."""
-    if WHOLE not in (route.split.blue, route.split.green):
-        raise InvalidInput(f"a split of {route.split} cannot be given", why=_ALL_OR_NOTHING, next=_INSTEAD)
-    asked = {
-        "cohorts cannot be told apart": route.cohorts,
-        "requests cannot be copied": route.mirror,
-        "users cannot be kept with a release": route.sticky,
-        "a baseline fleet cannot be given a part": route.baseline,
-    }
-    for what, there in asked.items():
-        if there:
-            raise InvalidInput(what, why=_NO_ROUTING, next=_INSTEAD)
-
-
 class FlipGateway:
     """The port `Gateway`, as far as a rule can keep it: what it cannot is InvalidInput, and changes nothing."""
 
@@ -371,7 +281,7 @@ class FlipBackends:
 
     async def remove_backend(self, name: str) -> None:
         """Forget the backend; LawBroken(3) where the gateway routes to it, or might."""
-        if _may_name(await self._flip.look(anew=True), name):
+        if may_name(await self._flip.look(anew=True), name):
             raise LawBroken(3, f"gateway {self._flip.name} still has a route to {name}, or is on its way to one")
 
         def edit(table: Table) -> Table:
@@ -384,22 +294,13 @@ class FlipBackends:
     async def routed(self, name: str) -> bool:
         """Return whether the gateway names the backend in a route, or might: read anew; True where it is silent."""
         try:
-            return _may_name(await self._flip.look(anew=True), name)
+            return may_name(await self._flip.look(anew=True), name)
         except BleenError:
             return True
 
     async def active(self, name: str, address: str) -> int:
         """Return 1: nobody counts the requests under way to an instance, so that who leaves has its whole time to drain."""
         return 1
-
-
-def _may_name(seen: Seen, name: str) -> bool:
-    for wanted in seen.table.listings:
-        before = seen.table.before().get(wanted.key)
-        possible = [wanted] if having(seen, wanted.environment, wanted.service) == wanted else [wanted, before]
-        if any(name in named(each.route) for each in possible if each and each.route):
-            return True
-    return False
 
 
 class NothingCounted:
