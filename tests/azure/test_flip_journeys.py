@@ -21,15 +21,22 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlipStage]:
 
 
 def test_blue_green_is_promoted_after_its_check(stage: FlipStage) -> None:
-    """The check asks the internal listener, where green is; then one update moves all traffic, and none is lost."""
-    play = stage.given("promoted", **CHECKED)
+    """The check asks the internal listener, where green is; then one update moves all traffic, and none is lost.
+
+    The old fleet ends when neither listener refers to it any more: preview, switch and end are three updates.
+    """
+    play = stage.given("promoted", warm="0s", **CHECKED)
     assert play.deploy().outcome == Promoted()
+    play.ended()
+    updates = stage.estate.edge.updates
     with play.traffic(50) as traffic:
         assert play.deploy().outcome == Promoted()
-        play.until(lambda: play.answers(3) == {"r2"}, "the new release")
+        play.ended()
     assert traffic.failed == set()
     assert traffic.of("r1") and traffic.of("r2")
-    assert stage.estate.edge.traffic["promoted"] == "promoted-green"
+    assert play.fleets() == {"r2": 2} and play.answers() == {"r2"}
+    pools = {stage.estate.edge.traffic[rule] for rule in ("promoted", "promoted-preview")}
+    assert (pools, stage.estate.edge.updates) == ({"promoted-green"}, updates + 3)
 
 
 def test_a_bad_green_never_has_traffic(stage: FlipStage) -> None:

@@ -113,7 +113,7 @@ class Flip:
 
     async def put(self, listing: Listing) -> None:
         """Return when the gateway has it; NotConverged where that takes longer than anybody waits: it goes on then."""
-        seen = await self.look()
+        seen = await self.look(anew=True)
         refuse(listing, seen.table.by_key(), seen.table.by_name())
         refuse_unknown(listing, seen.document)
         self._trouble = ""
