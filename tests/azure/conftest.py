@@ -8,6 +8,8 @@ import pytest
 
 from bleen.providers.azure.gateway import AzureBackends, AzureGateway
 from tests.azure.double.cloud import Cloud
+from tests.azure.double.edges import Edge
+from tests.azure.flipping import FlipRun, make_edge
 from tests.azure.tier import TierRun
 from tests.fixtures.envoy import Instances
 
@@ -34,6 +36,20 @@ async def tier(cloud: Cloud, home: Path) -> AsyncIterator[TierRun]:
     run = TierRun(cloud, home)
     for name in ("envoy-1", "envoy-2"):
         await run.start(name)
+    yield run
+    await run.close()
+
+
+@pytest.fixture
+def edge(cloud: Cloud) -> Edge:
+    """An Application Gateway whose rules are flipped, for the services hello and other."""
+    return make_edge(cloud)
+
+
+@pytest.fixture
+async def flipping(cloud: Cloud, edge: Edge) -> AsyncIterator[FlipRun]:
+    """A controller's ports over it."""
+    run = FlipRun(cloud)
     yield run
     await run.close()
 

@@ -112,10 +112,10 @@ def settings_of(home: Path, described: Path, bake: str = "") -> Settings:
 
 
 @contextmanager
-def signed_in(estate: Estate, certificate: Path) -> Iterator[None]:
+def signed_in(cloud: Cloud, certificate: Path) -> Iterator[None]:
     """Have processes that are started meanwhile the managed identity of a machine in the double, and trust its certificate."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IDENTITY_ENDPOINT", f"{estate.cloud.url}/identity")
+        patch.setenv("IDENTITY_ENDPOINT", f"{cloud.url}/identity")
         patch.setenv("IDENTITY_HEADER", "secret")
         patch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
         patch.setenv("SSL_CERT_FILE", str(certificate))
@@ -134,7 +134,7 @@ def azure_stage(folder: Path) -> Iterator[AzureStage]:
             write_site(estate, folder / "site.json")
             found_from_anywhere = f"PYTHONPATH={Path(__file__).parents[2]}"
             bake = f"env {found_from_anywhere} {sys.executable} -m tests.azure.baking {estate.cloud.url}"
-            with signed_in(estate, certificate):
+            with signed_in(estate.cloud, certificate):
                 yield from _opened(LocalPlatform(settings_of(home, folder / "site.json", bake)), estate, aside)
         finally:
             aside.run(estate.close())
@@ -149,8 +149,8 @@ def _opened(platform: LocalPlatform, estate: Estate, aside: Aside) -> Iterator[A
             platform.down()
 
 
-def certify(path: Path) -> ssl.SSLContext:
-    """Write a certificate of 127.0.0.1, and return what a server needs to show it."""
+def certify(path: Path, who: x509.GeneralName | None = None) -> ssl.SSLContext:
+    """Write a certificate of ``who``, or of 127.0.0.1, and return what a server needs to show it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the double")])
     now = datetime.now(UTC)
@@ -158,7 +158,7 @@ def certify(path: Path) -> ssl.SSLContext:
         x509.CertificateBuilder(
             name, name, key.public_key(), x509.random_serial_number(), now - timedelta(1), now + timedelta(1)
         )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([who or x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

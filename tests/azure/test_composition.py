@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bleen.app.azure import Doors, site_of
+from bleen.app.azure import Doors, FlipDoors, site_of
 from bleen.app.parts import parts_of
 from bleen.domain.codec import encode
 from bleen.domain.errors import InvalidInput, Unreachable
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.traffic import Backend, Colour, Endpoint, Route, Split
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
+from bleen.providers.prober import Door
 from bleen.settings import Settings, read_settings
 from tests.azure.double.cloud import Cloud
 from tests.azure.world import site
@@ -52,13 +53,24 @@ def test_a_site_of_another_place_is_refused(tmp_path: Path, environ: dict[str, s
 
 
 def test_a_site_behind_a_gateway_that_nothing_drives_is_refused(tmp_path: Path) -> None:
-    """Before anything runs, and with the file that says so."""
+    """Before anything runs, with the file that says so, and with what is driven instead."""
     chosen = azure_settings(tmp_path)
     described = Path(chosen.azure_site)
-    described.write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=GatewayMode.FLIP)))
-    with pytest.raises(InvalidInput, match="does not deploy behind appgw-flip") as caught:
+    described.write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=GatewayMode.MIXED)))
+    with pytest.raises(InvalidInput, match="does not deploy behind appgw-mixed") as caught:
         site_of(chosen)
-    assert caught.value.where == str(described)
+    assert caught.value.where == str(described) and "appgw-flip" in caught.value.next
+    described.write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=GatewayMode.FLIP)))
+    assert site_of(chosen).gateway_mode is GatewayMode.FLIP
+
+
+def test_a_site_without_storage_is_refused(tmp_path: Path) -> None:
+    """Its controller could keep nothing, and hear of no machine."""
+    chosen = azure_settings(tmp_path)
+    bare = structs.replace(site(Cloud()), gateway_mode=GatewayMode.FLIP, account="")
+    Path(chosen.azure_site).write_bytes(encode(bare))
+    with pytest.raises(InvalidInput, match="no storage account"):
+        site_of(chosen)
 
 
 def test_no_gateway_runs_beside_a_controller_of_azure(tmp_path: Path) -> None:
@@ -82,10 +94,25 @@ async def test_checks_ask_the_gateways_by_the_name_of_the_service(tmp_path: Path
     there = structs.replace(site(Cloud()), gateway="http://10.0.3.250")
     doors = Doors(there, gateway)
     with pytest.raises(Unreachable, match="no name of hello yet"):
-        await doors.door_of("hello")
+        await doors.door_of("hello", 1)
     await MemoryBackends(gateways).set_backend(Backend("dev", "hello", Colour.BLUE, 1, (Endpoint("127.76.0.1", 9),)))
     await gateway.set_route(Route("dev", "hello", ("www.example.org",), Split.of(Colour.BLUE, 10_000), blue=1), 1)
-    door = await doors.door_of("hello")
+    door = await doors.door_of("hello", 1)
     assert (door.url, door.host) == ("http://10.0.3.250", "www.example.org")
     with pytest.raises(Unreachable, match="where its gateways answer"):
-        await Doors(structs.replace(there, gateway=""), gateway).door_of("hello")
+        await Doors(structs.replace(there, gateway=""), gateway).door_of("hello", 1)
+
+
+async def test_behind_a_gateway_that_flips_the_colour_of_a_release_decides_where_checks_ask() -> None:
+    """The internal listener for the one at the preview, the public name for the one that serves; else nowhere."""
+    gateways = MemoryGateways()
+    gateway, backends = MemoryGateway(gateways), MemoryBackends(gateways)
+    for colour, release in ((Colour.BLUE, 1), (Colour.GREEN, 2)):
+        await backends.set_backend(Backend("dev", "hello", colour, release, (Endpoint("127.76.0.1", 9),)))
+    split, preview = Split.of(Colour.BLUE), Colour.GREEN
+    await gateway.set_route(Route("dev", "hello", ("www.example.org",), split, blue=1, green=2, preview=preview), 1)
+    doors = FlipDoors(structs.replace(site(Cloud()), gateway="https://10.0.1.250:8443"), gateway)
+    assert await doors.door_of("hello", 1) == Door("https://www.example.org")
+    assert await doors.door_of("hello", 2) == Door("https://10.0.1.250:8443", "www.example.org")
+    with pytest.raises(Unreachable, match="r3 of hello is at no listener"):
+        await doors.door_of("hello", 3)

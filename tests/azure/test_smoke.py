@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from msgspec import structs
+
+from bleen.domain.fidelity import GatewayMode
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.site import Container
 from bleen.providers.azure.smoke import Checked, smoke
 from tests.azure.double.cloud import Cloud
+from tests.azure.double.edges import Edge
 from tests.azure.double.faults import Refused
 from tests.azure.tier import TierRun
 from tests.azure.world import Publisher, azure, keys_of
@@ -54,4 +58,20 @@ async def test_a_site_that_is_not_there_is_told_apart_from_an_empty_one(cloud: C
     there = azure(cloud)
     found = (await look(there))["scale sets"]
     assert not found.good and "AuthorizationFailed" in found.detail and "role" in found.next
+    await there.close()
+
+
+async def test_a_gateway_that_flips_is_looked_at(cloud: Cloud, edge: Edge) -> None:
+    """Whether it has the rules of every service that has scale sets, and is at rest; nothing is changed."""
+    cloud.compute.make("hello")
+    there = azure(cloud)
+    there.site = structs.replace(there.site, gateway_mode=GatewayMode.FLIP)
+    found = (await look(there))["gateways"]
+    assert found.good and "hello is blue" in found.detail
+    edge.state = "Failed"
+    assert "is Failed" in (await look(there))["gateways"].detail
+    cloud.compute.make("stranger")
+    found = (await look(there))["gateways"]
+    assert not found.good and "stranger" in found.detail and found.next
+    assert edge.updates == 0
     await there.close()

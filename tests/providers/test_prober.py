@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from bleen.domain.check import Check, CheckTime, CommandCheck, HttpCheck
 from bleen.domain.duration import seconds
 from bleen.providers.prober import Door, DoorOf, GatewayProber
+from bleen.providers.transport import authorities
+from tests.azure.estate import certify
 
 
 def at(url: str, host: str = "") -> DoorOf:
-    async def door(service: str) -> Door:
+    async def door(service: str, release: int) -> Door:
         return Door(url, host)
 
     return door
@@ -99,3 +102,27 @@ async def test_where_the_url_does_not_name_the_service_the_host_does(url: str) -
         CommandCheck(("sh", "-c", "test $BLEEN_HOST = hello.example.org")),
     ):
         assert (await prober.run(check, CheckTime.BEFORE, service="hello", release=7)).passed
+
+
+async def test_a_gateway_at_an_address_has_to_prove_the_name_of_the_service(tmp_path: Path) -> None:
+    """A certificate of that name is accepted at a bare address, and of no other."""
+    tls = certify(tmp_path / "service.pem", x509.DNSName("www.example.org"))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    check = HttpCheck(path="/")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(tmp_path / "service.pem"))
+        authorities.cache_clear()
+        good = GatewayProber(at(url, "www.example.org"))
+        assert (await good.run(check, CheckTime.BEFORE, service="hello", release=2)).passed
+        bad = await GatewayProber(at(url, "other.example.org")).run(check, CheckTime.BEFORE, service="hello", release=2)
+        assert not bad.passed and "certificate" in bad.detail.lower()
+    authorities.cache_clear()
+    server.close()

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +19,14 @@ from bleen.domain.codec import decode
 from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.listing import service_key
+from bleen.domain.traffic import Colour
 from bleen.interfaces.platform import AzureReport, Finding
 from bleen.providers.local.images.keys import Keys
-from bleen.providers.prober import Door
+from bleen.providers.prober import Door, DoorOf
 from bleen.settings import Settings
 
 if TYPE_CHECKING:
-    from bleen.ports import Gateway
+    from bleen.ports import Backends, Gateway, Metrics
     from bleen.providers.azure.connection import Azure
     from bleen.providers.azure.lease import Holder, Lease
     from bleen.providers.azure.site import Site
@@ -117,14 +119,19 @@ def site_of(settings: Settings) -> "Site":
             next=f"set BLEEN_ENVIRONMENT={site.environment} and BLEEN_REGIONS={site.region}, or name another site",
             where=settings.azure_site,
         )
-    if site.gateway_mode is not GatewayMode.ENVOY:
+    if site.gateway_mode is GatewayMode.MIXED:
         raise InvalidInput(
-            f"Bleen does not deploy behind {site.gateway_mode} yet",
-            why="it knows what such a gateway cannot do (bleen validate), and has nothing that drives one",
-            next='set gateway_mode = "envoy" in Terraform, and write the site anew',
+            f"Bleen does not deploy behind {site.gateway_mode}",
+            why="machines enter its pool as they start, so that no share could be kept, and none be kept from a release",
+            next='set gateway_mode = "envoy" or "appgw-flip" in Terraform, and write the site anew',
             where=settings.azure_site,
         )
+    if not site.account:
+        raise InvalidInput("this site has no storage account", why=_STORAGE, next=_WRITE, where=settings.azure_site)
     return site
+
+
+_STORAGE = "Bleen keeps there what it orders, and machines report there"
 
 
 def _ports(
@@ -134,30 +141,68 @@ def _ports(
     from bleen.providers.azure.fleet import Timing
     from bleen.providers.azure.fleets import AzureFleets
     from bleen.providers.azure.gallery import Gallery
-    from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Tier
     from bleen.providers.azure.images import CommandBake, GalleryImages, nobody
-    from bleen.providers.azure.metrics import AzureMetrics
-    from bleen.providers.azure.sets import ScaleSets
 
     gallery = Gallery(azure, Keys(settings.path / "keys"))
     bake = CommandBake(settings.azure_bake) if settings.azure_bake else nobody
     images = GalleryImages(azure, gallery, own.images, bake)
-    tier = Tier(azure.blobs, ScaleSets(azure).members, lease=lease.id)
+    make = _flip if azure.site.gateway_mode is GatewayMode.FLIP else _envoys
+    driver = make(settings, azure, lease)
     timing = Timing(first=settings.azure_look.total_seconds())
-    fleets = AzureFleets(azure, gallery, AzureBackends(tier), timing, lease.check)
-    gateway = AzureGateway(tier)
+    fleets = AzureFleets(azure, gallery, driver.backends, timing, lease.check)
+
+    async def close() -> None:
+        await fleets.close()
+        await driver.close()
+
     found = Provided(
         fleets=fleets,
-        gateway=gateway,
+        gateway=driver.gateway,
         images=images,
         builder=GalleryBuilder(own.builder, images),
-        golden=AzureMetrics(tier),
-        signals=AzureMetrics(tier),
-        door_of=Doors(azure.site, gateway).door_of,
+        golden=driver.golden,
+        signals=driver.signals,
+        door_of=driver.door_of,
         own_port=lambda environment, service: None,
         gateway_port=_HTTPS,
     )
-    return found, fleets.close
+    return found, close
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What is different between the gateways of a site."""
+
+    gateway: "Gateway"
+    backends: "Backends"
+    golden: "Metrics"
+    signals: "Metrics"
+    door_of: DoorOf
+    close: Callable[[], Awaitable[None]]
+
+
+def _envoys(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
+    from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Tier
+    from bleen.providers.azure.metrics import AzureMetrics
+    from bleen.providers.azure.sets import ScaleSets
+
+    async def nothing() -> None:
+        """Agents and Envoys go on by themselves."""
+
+    tier = Tier(azure.blobs, ScaleSets(azure).members, lease=lease.id)
+    gateway = AzureGateway(tier)
+    door_of = Doors(azure.site, gateway).door_of
+    return Driver(gateway, AzureBackends(tier), AzureMetrics(tier), AzureMetrics(tier), door_of, nothing)
+
+
+def _flip(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
+    from bleen.providers.azure.flip import Flip, FlipBackends, FlipGateway, NothingCounted, Patience
+
+    patience = Patience(first=settings.azure_look.total_seconds())
+    flip = Flip(azure, patience, lease=lease.id, check=lease.check)
+    gateway = FlipGateway(flip)
+    door_of = FlipDoors(azure.site, gateway).door_of
+    return Driver(gateway, FlipBackends(flip), NothingCounted(), NothingCounted(), door_of, flip.close)
 
 
 class Doors:
@@ -167,8 +212,12 @@ class Doors:
         self._site = site
         self._gateway = gateway
 
-    async def door_of(self, service: str) -> Door:
-        """Return it; Unreachable where the gateways know no name of the service yet."""
+    async def door_of(self, service: str, release: int) -> Door:
+        """Return it; Unreachable where the gateways know no name of the service yet. A header names the release there."""
+        return Door(self._site.gateway, await self.host_of(service))
+
+    async def host_of(self, service: str) -> str:
+        """Return a name of the service, that of no preview; Unreachable as `door_of`."""
         if not self._site.gateway:
             advice = "terraform output sites tells it as gateway"
             raise Unreachable("the site does not say where its gateways answer", next=advice)
@@ -176,8 +225,29 @@ class Doors:
         hosts = sorted(host for host, owner in (await self._gateway.hosts()).items() if owner == key)
         if not hosts:
             raise Unreachable(f"the gateways know no name of {service} yet", next=f"bleen status {service}")
-        own = [host for host in hosts if f"preview.{host}" in hosts]
-        return Door(self._site.gateway, own[0])
+        return next(host for host in hosts if f"preview.{host}" in hosts)
+
+
+class FlipDoors:
+    """Where checks ask behind a gateway that flips: it heeds no header, so that the colour of a release decides."""
+
+    def __init__(self, site: "Site", gateway: "Gateway") -> None:
+        self._site = site
+        self._gateway = gateway
+        self._doors = Doors(site, gateway)
+
+    async def door_of(self, service: str, release: int) -> Door:
+        """Return the internal listener for the release at the preview, and the public name for the one that serves."""
+        host = await self._doors.host_of(service)
+        for seen in await self._gateway.observe(self._site.environment, service):
+            route = seen.route
+            if route is None:
+                continue
+            if any(route.release(each) == release and route.split.weight(each) for each in Colour):
+                return Door(f"https://{host}")
+            if route.preview is not None and route.release(route.preview) == release:
+                return Door(self._site.gateway, host)
+        raise Unreachable(f"r{release} of {service} is at no listener now", next=f"bleen status {service}")
 
 
 def _check_installed() -> None:
@@ -191,8 +261,7 @@ def look(path: Path) -> AzureReport:
     """Return what a site looks like from here. Nothing is changed."""
     site = read_site(path)
     if not site.account:
-        why = f"its gateway is {site.gateway_mode}, and Bleen keeps what it needs in the storage account of an Envoy tier"
-        raise InvalidInput("this site has no storage account", why=why, where=str(path))
+        raise InvalidInput("this site has no storage account", why=_STORAGE, next=_WRITE, where=str(path))
     try:
         from bleen.providers.azure.smoke import NOT_VERIFIED
     except ImportError as error:

@@ -17,7 +17,7 @@ def provided_by_machine(settings: Settings, own: OwnImages) -> Provided:
     gateway = EnvoyGateway(there, gateway_folder(settings), settings.ports.services)
     fleets = AgentFleets(settings.runtime_path / "agent.sock")
 
-    async def door_of(service: str) -> Door:
+    async def door_of(service: str, release: int) -> Door:
         port = gateway.service_port(settings.environment, service)
         if port is None:
             raise Unreachable(f"{service} has no port of its own yet", next=f"bleen status {service}")

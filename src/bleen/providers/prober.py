@@ -23,11 +23,11 @@ class Door(Value, frozen=True):
 
     url: str
     host: str = ""
-    """The Host header that names the service there; empty: the URL alone does."""
+    """The Host header that names the service there, and whose certificate it has; empty: the URL alone does."""
 
 
-DoorOf = Callable[[str], Awaitable[Door]]
-"""Returns where a gateway answers for a service of this environment; Unreachable where none does yet."""
+DoorOf = Callable[[str, int], Awaitable[Door]]
+"""Returns where a gateway answers for a release of a service of this environment; Unreachable where none does yet."""
 
 
 class GatewayProber:
@@ -48,13 +48,14 @@ class GatewayProber:
 
     async def visit(self, path: str, count: int, *, service: str, release: int, baseline: bool = False) -> None:
         with suppress(Unreachable):
-            door = await self._door_of(service)
+            door = await self._door_of(service, release)
             headers = _headers(door, "baseline" if baseline else f"r{release}") | {"user-agent": "bleen"}
             async with _client(door, VISIT, headers) as client:
-                await asyncio.gather(*(client.get(path) for _ in range(count)), return_exceptions=True)
+                asked = (client.get(path, extensions=_names(door)) for _ in range(count))
+                await asyncio.gather(*asked, return_exceptions=True)
 
     async def _try(self, check: Check, service: str, release: int) -> tuple[bool, str]:
-        door = await self._door_of(service)
+        door = await self._door_of(service, release)
         if isinstance(check, CommandCheck):
             return await _command(check, door, release)
         return await _http(check, door, release)
@@ -62,6 +63,11 @@ class GatewayProber:
 
 def _headers(door: Door, release: str) -> dict[str, str]:
     return {"x-bleen-release": release} | ({"host": door.host} if door.host else {})
+
+
+def _names(door: Door) -> dict[str, str]:
+    """Return the name that a gateway at a bare address has to prove it has the certificate of."""
+    return {"sni_hostname": door.host} if door.host and door.url.startswith("https:") else {}
 
 
 def _client(door: Door, timeout: float, headers: dict[str, str]) -> httpx.AsyncClient:
@@ -76,7 +82,7 @@ async def _http(check: HttpCheck, door: Door, release: int) -> tuple[bool, str]:
     async with _client(door, check.timeout.total_seconds(), headers) as client:
         for count in range(1, check.requests + 1):
             try:
-                answer = await client.get(check.path)
+                answer = await client.get(check.path, extensions=_names(door))
             except httpx.HTTPError as error:
                 return False, f"request {count}: {type(error).__name__} {error}".rstrip()
             detail = f"{answer.status_code} in {answer.elapsed.total_seconds() * 1000:.0f} ms"

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.azure.double.compute import Compute
+from tests.azure.double.edges import Edges
 from tests.azure.double.faults import Faults, Lost, Refused
 from tests.azure.double.gallery import Gallery
 from tests.azure.double.machines import LightMachines, Machines
@@ -33,6 +34,7 @@ class Cloud:
         self.operations = Operations()
         self.storage = Storage()
         self.network = Network(self.operations)
+        self.edges = Edges(self.faults, self.operations)
         self.gallery = Gallery(self.operations)
         self.machines = machines or LightMachines(self.storage)
         self.compute = Compute(self.faults, self.operations, self.machines, self.network)
@@ -48,6 +50,7 @@ class Cloud:
             ("Microsoft.Compute/galleries", "versions", self.gallery.answer),
             ("Microsoft.Compute/locations", "usages", self.compute.usages),
             ("Microsoft.Network/loadBalancers", "pools", self.network.answer),
+            ("Microsoft.Network/applicationGateways", "edges", self.edges.answer),
         ]
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:

@@ -146,7 +146,8 @@ prints the JSON Schema.
 - `appgw-flip` sends all of a service to one colour: no weight but 100 %, no measurement, no cohort, no copies, no affinity.
 - `appgw-mixed` has instances of both colours in one pool: a weight is a share of instances, and a check before the switch has
   nobody to ask; else as `appgw-flip`.
-- Nothing of Bleen drives these two yet: a controller refuses a site that has one.
+- Bleen drives `appgw-flip`, by updates of the gateway that take minutes each. Nothing of it drives `appgw-mixed`: a controller
+  refuses a site that has it.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """

@@ -40,11 +40,12 @@ class Site(Value, frozen=True):
     location: str
     """As Azure calls the region."""
     account: str
-    """The URL of the storage account; empty without an Envoy tier."""
+    """The URL of the storage account; empty where the gateway is one that Bleen does not drive."""
     gateway_mode: GatewayMode = GatewayMode.ENVOY
     """What splits its traffic."""
     gateway: str = ""
-    """The URL of the internal load balancer of the Envoys: where checks ask."""
+    """Where checks ask: the URL of the internal load balancer of the Envoys, or of the internal listener of a gateway that
+    flips, at which the idle colours answer."""
     endpoint: str = "https://management.azure.com"
     """Of Resource Manager."""
 
@@ -56,6 +57,11 @@ class Site(Value, frozen=True):
     def gateways(self) -> str:
         """The name of the scale set of the Envoys."""
         return f"vmss-gateway-{self.suffix}"
+
+    @property
+    def edge(self) -> str:
+        """The name of the Application Gateway whose rules are flipped."""
+        return f"agw-flip-{self.suffix}"
 
     def slot(self, service: str, place: str) -> Slot | None:
         """Return the slot that a scale set's tags ``service`` and ``colour`` name; None where they name none."""

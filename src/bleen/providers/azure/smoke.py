@@ -6,8 +6,10 @@ from azure.mgmt.compute.models import VirtualMachineScaleSet
 
 from bleen.domain.codec import Value
 from bleen.domain.errors import BleenError
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.fleet import Slot
 from bleen.providers.azure.connection import Azure
+from bleen.providers.azure.edge import document_of
 from bleen.providers.azure.errors import speaking, word
 from bleen.providers.azure.gateway import Tier
 from bleen.providers.azure.site import Container
@@ -16,7 +18,7 @@ NOT_VERIFIED = (
     "whether the identity may change anything: nothing was written",
     "whether a machine starts, becomes healthy, or ends without losing a request",
     "whether the zones have room; quota says only what the subscription may ask for",
-    "whether the Envoys route as they report",
+    "whether the gateways route as they report",
 )
 
 
@@ -122,6 +124,27 @@ async def _storage(azure: Azure) -> Checked:
 
 
 async def _gateways(azure: Azure) -> Checked:
+    return await (_edge(azure) if azure.site.gateway_mode is GatewayMode.FLIP else _envoys(azure))
+
+
+async def _edge(azure: Azure) -> Checked:
+    """Look at the gateway whose rules are flipped, and whether it has those of every service that has scale sets."""
+    site = azure.site
+    with speaking("read the gateway"):
+        document = document_of(await azure.network.application_gateways.get(site.group, site.edge))
+        found = [each async for each in azure.compute.virtual_machine_scale_sets.list(site.group)]
+    services = sorted({slot.service for each in found if (slot := _slot(azure, each)) is not None})
+    bare = [name for name in services if document.aim(name) is None]
+    if bare:
+        detail = f"{site.edge} has no two rules, each for a colour, of {', '.join(bare)}"
+        return Checked("gateways", False, detail, "the module gateway-appgw-flip makes them")
+    if not document.succeeded:
+        return Checked("gateways", False, f"{site.edge} is {document.state}", "az network application-gateway show")
+    aims = ", ".join(f"{name} is {aim.serving}" for name in services if (aim := document.aim(name)))
+    return Checked("gateways", True, f"{site.edge} is at rest: {aims}")
+
+
+async def _envoys(azure: Azure) -> Checked:
     reports = await Tier(azure.blobs).heard()
     silent = [f"{name}: {each.trouble}" for name, each in sorted(reports.items()) if not each.answered]
     if silent or not reports:

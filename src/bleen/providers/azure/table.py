@@ -21,16 +21,23 @@ TABLE = "table"
 _TRIES = 20
 
 
-class Table(Value, frozen=True):
+class Table(Value, frozen=True, omit_defaults=True):
     """All routes and all backends. ``version`` counts the writes."""
 
     version: int = 0
     listings: tuple[Listing, ...] = ()
     backends: tuple[Backend, ...] = ()
+    confirmed: tuple[Listing, ...] = ()
+    """What a gateway without agents was last seen to have: `bleen.providers.azure.flip`. Left out where there is none, so
+    that agents that do not know it read the table."""
 
     def by_key(self) -> dict[str, Listing]:
         """Return the listings by service."""
         return {each.key: each for each in self.listings}
+
+    def before(self) -> dict[str, Listing]:
+        """Return the confirmed listings by service."""
+        return {each.key: each for each in self.confirmed}
 
     def by_name(self) -> dict[str, Backend]:
         """Return the backends by name."""

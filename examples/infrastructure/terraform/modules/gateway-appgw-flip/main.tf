@@ -1,7 +1,8 @@
 # A lesser gateway without Envoys: Application Gateway sends all of a service to one colour, and a deployment changes the rule.
 #
 # 0 or 100 % and nothing between; the switch takes as long as Azure takes to update a gateway, and connections that outlive the
-# drain time are cut. Use it where about three small machines for Envoy are too many.
+# drain time are cut. Use it where about three small machines for Envoy are too many. Bleen flips the rules, by reading the whole
+# gateway and sending it back under its etag; two rules, two pools and the names below are what it looks for.
 
 module "edge" {
   source = "../edge"
@@ -175,7 +176,7 @@ resource "azurerm_application_gateway" "this" {
     }
   }
 
-  # The rules are the controller's: an apply must not switch traffic. A new service needs its rules added once by hand or by Bleen.
+  # The rules are the controller's: an apply must not switch traffic. A new service needs its two rules added once by hand.
   lifecycle {
     ignore_changes = [request_routing_rule]
   }

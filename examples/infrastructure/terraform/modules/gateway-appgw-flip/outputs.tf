@@ -12,3 +12,8 @@ output "fqdn" {
   description = "Its name."
   value       = module.edge.fqdn
 }
+
+output "preview_url" {
+  description = "Where the idle colours answer inside the network: what checks of a release ask."
+  value       = "https://${var.preview_address}:8443"
+}

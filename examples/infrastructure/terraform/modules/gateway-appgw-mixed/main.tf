@@ -1,7 +1,8 @@
 # A lesser gateway without Envoys: both colours of a service are members of one pool, and their share is their share of instances.
 #
 # 1 of 10 instances is 10 %, and that is how fine it goes; autoscale moves the share. No deployment changes this gateway: instances
-# join and leave the pool by their scale set (application_gateway_pool_ids of the module service).
+# join and leave the pool by their scale set (application_gateway_pool_ids of the module service), from their first second, checked
+# or not. So Bleen does not deploy behind it (docs/azure.md): no share would be what was asked for.
 
 module "edge" {
   source = "../edge"

@@ -23,16 +23,6 @@ output "load_balancer_id" {
   value       = azurerm_lb.this.id
 }
 
-output "routes_container" {
-  description = "Where the controller writes routes."
-  value       = "${azurerm_storage_account.routes.primary_blob_endpoint}routes"
-}
-
-output "account" {
-  description = "The storage account of routes, reports and provenance."
-  value       = azurerm_storage_account.routes.primary_blob_endpoint
-}
-
 output "url" {
   description = "Where the Envoys answer inside the network: what checks of a release ask."
   value       = "http://${var.address}:${var.port}"

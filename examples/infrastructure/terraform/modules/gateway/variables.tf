@@ -101,19 +101,14 @@ variable "identity_ids" {
   type        = map(string)
 }
 
-variable "principal_ids" {
-  description = "Who is given roles on the routes and reports: controller, gateway, service, images."
-  type        = map(string)
+variable "routes_container" {
+  description = "Where the agents read routes."
+  type        = string
 }
 
 variable "client_ids" {
   description = "What an agent names when it asks for a token, under gateway."
   type        = map(string)
-}
-
-variable "private_zone_id" {
-  description = "The private DNS zone of blobs."
-  type        = string
 }
 
 variable "disk_encryption_set_id" {

@@ -9,7 +9,8 @@ resource "azurerm_user_assigned_identity" "this" {
   tags                = var.context.tags
 }
 
-# The controller changes fleets; it cannot read a disk, open a console, change a network, a policy or a role.
+# The controller changes fleets, and the rules of a gateway that flips: Azure has no right to less than all of a gateway. It cannot
+# read a disk, open a console, change a network, a policy or a role.
 resource "azurerm_role_definition" "controller" {
   name              = "Bleen controller ${local.suffix}"
   description       = "Start, scale, drain and end fleets; read what is there."
@@ -34,6 +35,9 @@ resource "azurerm_role_definition" "controller" {
       "Microsoft.Insights/Metrics/Read",
       "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
       "Microsoft.ManagedIdentity/userAssignedIdentities/read",
+      "Microsoft.Network/applicationGateways/read",
+      "Microsoft.Network/applicationGateways/write",
+      "Microsoft.Network/ApplicationGatewayWebApplicationFirewallPolicies/join/action",
       "Microsoft.Network/loadBalancers/read",
       "Microsoft.Network/loadBalancers/backendAddressPools/read",
       "Microsoft.Network/loadBalancers/backendAddressPools/write",
@@ -42,6 +46,7 @@ resource "azurerm_role_definition" "controller" {
       "Microsoft.Network/networkInterfaces/write",
       "Microsoft.Network/networkInterfaces/join/action",
       "Microsoft.Network/networkSecurityGroups/join/action",
+      "Microsoft.Network/publicIPAddresses/join/action",
       "Microsoft.Network/virtualNetworks/subnets/join/action",
       "Microsoft.Resources/subscriptions/resourceGroups/read",
     ]

@@ -44,6 +44,20 @@ module "service" {
   collection_rule_id           = var.monitoring.collection_rule_id
 }
 
+# What Bleen keeps; nothing drives the gateway that mixes.
+module "storage" {
+  source = "../storage"
+  count  = var.gateway_mode == "appgw-mixed" ? 0 : 1
+
+  context            = var.context
+  agents             = var.gateway_mode == "envoy"
+  zones              = var.zones
+  endpoint_subnet_id = module.network.subnet_ids["endpoints"]
+  private_zone_id    = module.network.private_zone_ids["blob"]
+  principal_ids      = var.identities.principal_ids
+  workspace_id       = var.monitoring.workspace_id
+}
+
 # One of these three. The first is the one to use in production; docs/azure.md says what the other two cannot do.
 module "envoy" {
   source = "../gateway"
@@ -62,9 +76,8 @@ module "envoy" {
   image_id               = var.gateway.image_id
   admin_public_key       = var.admin_public_key
   identity_ids           = var.identities.ids
-  principal_ids          = var.identities.principal_ids
   client_ids             = var.identities.client_ids
-  private_zone_id        = module.network.private_zone_ids["blob"]
+  routes_container       = module.storage[0].routes_container
   disk_encryption_set_id = module.vault.disk_encryption_set_id
   collection_rule_id     = var.monitoring.collection_rule_id
 }

@@ -17,8 +17,8 @@ output "endpoint" {
 }
 
 output "routes_container" {
-  description = "Where the controller writes routes; null without an Envoy tier."
-  value       = one(module.envoy[*].routes_container)
+  description = "Where the controller writes routes; null with a gateway that it does not drive."
+  value       = one(module.storage[*].routes_container)
 }
 
 output "fleets" {
@@ -38,7 +38,7 @@ output "vault_uri" {
 }
 
 output "site" {
-  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; account and gateway are empty without an Envoy tier."
+  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; account and gateway are empty with a gateway that it does not drive."
   value = {
     environment   = var.context.environment
     region        = var.context.short_location
@@ -48,8 +48,8 @@ output "site" {
     gallery       = split("/", var.gallery_id)[8]
     gallery_group = split("/", var.gallery_id)[4]
     location      = var.context.location
-    account       = join("", module.envoy[*].account)
+    account       = join("", module.storage[*].account)
     gateway_mode  = var.gateway_mode
-    gateway       = join("", module.envoy[*].url)
+    gateway       = join("", module.envoy[*].url, module.appgw_flip[*].preview_url)
   }
 }

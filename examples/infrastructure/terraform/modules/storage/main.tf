@@ -1,5 +1,5 @@
-# Where the controller writes routes and the agents read them, what the agents and the machines report, and where the provenance of
-# images is: a container for each, because each has writers of its own. Versions of blobs are kept.
+# What Bleen keeps of a region: what it ordered of the gateway, what agents and machines report, and where the provenance of images
+# is: a container for each, because each has writers of its own. Versions of blobs are kept.
 
 resource "azurerm_storage_account" "routes" {
   # checkov:skip=CKV_AZURE_33:the account has no queues
@@ -81,7 +81,7 @@ resource "azurerm_private_endpoint" "routes" {
   name                = "pe-routes-${local.suffix}"
   location            = var.context.location
   resource_group_name = var.context.resource_group
-  subnet_id           = var.subnet_ids.endpoints
+  subnet_id           = var.endpoint_subnet_id
   tags                = var.context.tags
 
   private_service_connection {
@@ -98,6 +98,8 @@ resource "azurerm_private_endpoint" "routes" {
 }
 
 resource "azurerm_role_assignment" "agents_read" {
+  count = var.agents ? 1 : 0
+
   scope                = azurerm_storage_account.routes.id
   role_definition_name = "Storage Blob Data Reader"
   principal_id         = var.principal_ids.gateway
@@ -106,6 +108,8 @@ resource "azurerm_role_assignment" "agents_read" {
 }
 
 resource "azurerm_role_assignment" "agents_report" {
+  count = var.agents ? 1 : 0
+
   scope                = azurerm_storage_container.reports["gateways"].id
   role_definition_name = "Storage Blob Data Contributor"
   principal_id         = var.principal_ids.gateway
