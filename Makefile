@@ -39,7 +39,7 @@ bench: .venv/ready
 	$(BIN)/python -m bench $(ONLY)
 
 soak: .venv/ready
-	@sh tests/debian-packages.sh
+	@sh tests/debian-packages.sh soak
 	$(BIN)/pytest -q -m soak
 	$(BIN)/python -m bench.soak
 

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs the Debian packages that tests (or, with "bench", benchmarks) use, where apt and root allow. Never fails:
+# Installs the Debian packages that tests (with "soak", those that take minutes; with "bench", benchmarks) use, where apt and root allow. Never fails:
 # a test whose package is missing says so when it is skipped.
 set -u
 packages="chromium wrk prometheus packer umoci mmdebstrap openscap-scanner ssg-debderived"
+[ "${1:-}" = soak ] && packages="$packages qemu-system-x86"
 [ "${1:-}" = bench ] && packages="chromium wrk prometheus packer umoci mmdebstrap hey haproxy nginx-light debootstrap"
 missing=""
 for package in $packages; do

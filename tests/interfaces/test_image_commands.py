@@ -63,6 +63,8 @@ def test_a_service_comes_with_its_base(repository: Path) -> None:
         (("suite:", "patches: always\nsuite:"), 2, "`patches` cannot be `always`"),
         (("suite:", "hardening: {remove_packages: [tool]}\nsuite:"), 4, "`tool` is asked for and taken out"),
         (("suite:", "benchmark: cis-level-1\nsuite:"), 2, "`benchmark: cis-level-1` needs a whole system"),
+        (("suite:", "boot: true\nsuite:"), 2, "`boot: true` needs a whole system"),
+        (("suite:", "boot: sometimes\nsuite:"), 2, "`boot` must be `true` or `false`"),
         (("suite:", "builder: chroot\nsuite:"), 2, "`builder` cannot be `chroot`"),
         (
             ("suite:", "builder: full\nhardening: {remove_packages: [debconf]}\nsuite:"),

@@ -174,6 +174,13 @@ class Recipe(Value, frozen=True):
             "left; only with `builder: full`."
         ),
     ] = Benchmark.NONE
+    boot: Annotated[
+        bool,
+        Meta(
+            description="True: it is booted once in QEMU before its publication, and not published where it does not come up; "
+            "only with `builder: full`."
+        ),
+    ] = False
     mirror: Annotated[Mirror | None, Meta(description="Where packages come from; default: as the machine's own apt.")] = None
     without_mirror: Annotated[
         WithoutMirror,
@@ -185,6 +192,7 @@ class Recipe(Value, frozen=True):
         """The digest of what decides which packages are locked."""
         wished: list[object] = [self.packages, self.essential, self.hardening.remove_packages]
         wished += [self.builder] if self.builder is not Maker.EMBEDDED else []
+        wished += ["boot"] if self.boot else []
         return digest_of([self.distribution, self.suite, self.components, self.patches, *wished])
 
 
@@ -207,6 +215,9 @@ def odds(recipe: Recipe) -> tuple[Odds, ...]:
     if recipe.benchmark is not Benchmark.NONE and recipe.builder is not Maker.FULL:
         what, why = f"`benchmark: {recipe.benchmark}` needs a whole system", "its rules are about more than unpacked files"
         found.append(Odds("benchmark", what, why, "builder: full, or no benchmark"))
+    if recipe.boot and recipe.builder is not Maker.FULL:
+        what, why = "`boot: true` needs a whole system", "the embedded builder makes the files of a few programs, and no system"
+        found.append(Odds("boot", what, why, "builder: full, or no boot"))
     if recipe.hardening.remove_packages and recipe.builder is Maker.FULL:
         what = f"`{recipe.hardening.remove_packages[0]}` cannot be left out of a whole system"
         why = "packages that depend on it run their scripts, and count on it"
@@ -254,6 +265,8 @@ class Lock(Value, frozen=True):
     format: int = 1
     released: tuple[Locked, ...] = ()
     """Of the release itself, where ``packages`` has a patch in their place: a whole system begins with them."""
+    boot: tuple[Locked, ...] = ()
+    """What it is booted with before its publication, and nothing that is in it: a kernel, and busybox."""
 
     def package(self, name: str) -> Locked | None:
         """Return the package called ``name``; None where it is not in."""

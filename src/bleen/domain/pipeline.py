@@ -2,8 +2,8 @@
 
 ::
 
-    base         lock -> fetch -> base -> hardening -> patches -> runtime ─┐
-    application  application ─────────────────────────────────────────────┴─> scan -> compliance -> publish
+    base         lock -> fetch -> base -> hardening -> patches -> runtime (-> boot) ─┐
+    application  application ────────────────────────────────────────────────────────┴─> scan -> compliance -> publish
 
 What a stage made is a *candidate*: kept under the hash of its inputs, found by the next stage and by the gates, and by nobody
 who starts instances. Only `publish` makes an image of it.

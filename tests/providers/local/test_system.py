@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bleen.domain.base import BaseOrder, Benchmark, Hardening, Maker, Stage
+from bleen.domain.base import BaseOrder, Benchmark, Hardening, Locked, Maker, Stage
 from bleen.domain.errors import BleenError, BuildFailed, InvalidInput, NotFound, Unreachable
 from bleen.domain.finding import Scan, Severity, together
 from bleen.domain.fleet import Isolation
@@ -23,12 +23,13 @@ from bleen.domain.policy import judge
 from bleen.interfaces.repository import find_recipe
 from bleen.interfaces.repository.policy import load_policy
 from bleen.providers import openscap
-from bleen.providers.debian.system import SEAL, SYSTEM, is_sound, read_tree
+from bleen.providers.debian.system import SEAL, SYSTEM, is_sound, read_tree, rounds
 from bleen.providers.local.images import LocalBases, LocalBuilder, LocalImages
+from bleen.providers.local.images.bases import all_of
 from bleen.providers.local.images.chroot import refuse_without_tools, search_of
 from bleen.providers.local.images.tools import Tools
 from bleen.providers.scanning.scanner import ImageScanner
-from tests.fixtures.debian import LittleMirror, little_mirror
+from tests.fixtures.debian import Deb, LittleMirror, little_mirror
 from tests.providers.local.base_bench import Bench
 from tests.providers.local.image_bench import leftovers
 from tests.providers.local.world import APP, World, get, ready, until
@@ -286,6 +287,30 @@ async def test_a_system_that_mmdebstrap_cannot_make_is_no_candidate(mirror: Litt
         await bench.builder.carry_out(plan.key, "base")
     assert caught.value.why and leftovers(bench.home) == []
     assert list((bench.home / "images/candidates").glob("*")) == [] and list(await bench.images.list()) == []
+
+
+def test_what_a_patch_pre_depends_on_is_installed_before_it() -> None:
+    """In a round of its own, with what it needs itself; the rest is one round, and what needs each other stays together."""
+    debs = (
+        Deb("libpam-modules", "2", {"Pre-Depends": "libpam-modules-bin (= 2)"}),
+        Deb("libpam-modules-bin", "2", {"Pre-Depends": "libc6", "Depends": "libpam0g (>= 2)"}),
+        Deb("libc6", "2", {"Depends": "libgcc"}),
+        Deb("libpam0g", "2", {"Depends": "libc6"}),
+        Deb("tool", "2", {"Depends": "libpam-modules, nothing"}),
+    )
+    packages = {locked(deb): deb.data for deb in debs}
+    assert rounds(packages) == [["libc6"], ["libpam-modules-bin", "libpam0g"], ["libpam-modules", "tool"]]
+    circle = {locked(deb): deb.data for deb in (Deb("a", "1", {"Pre-Depends": "b"}), Deb("b", "1", {"Depends": "a"}))}
+    assert rounds(circle) == [["a", "b"]] and rounds({}) == []
+
+
+async def test_a_system_without_patches_fetches_none() -> None:
+    """To wait for nothing is to be done."""
+    assert await all_of([]) == []
+
+
+def locked(deb: Deb) -> Locked:
+    return Locked(deb.name, deb.version, "", "", "bookworm-security", deb.path, len(deb.data), "")
 
 
 # ---- trees and findings ----

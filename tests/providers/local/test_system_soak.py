@@ -5,23 +5,30 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
-from bleen.domain.base import BaseOrder, Locked, Maker, Patches, Recipe
+from bleen.domain.base import BaseOrder, Hardening, Locked, Maker, Patches, Recipe
 from bleen.domain.errors import BuildFailed, NotFound, Unreachable
 from bleen.domain.pipeline import OfBase
 from bleen.providers.debian.apt import Reach, archive_of
-from bleen.providers.debian.locking import make_lock
+from bleen.providers.debian.locking import architecture, make_lock
 from bleen.providers.debian.mirror import MirrorClient
-from bleen.providers.debian.package import open_package
+from bleen.providers.debian.package import read_control
+from bleen.providers.local.images.bases import utc_now
 from bleen.providers.local.images.candidates import RULES
+from bleen.providers.local.images.chroot import search_of
 from bleen.providers.local.images.disk import remove_tree
+from bleen.providers.local.images.tools import Tools
+from bleen.providers.qemu.machine import refuse_without_qemu
 from tests.contracts.builder import BuilderBench, BuilderContract, application, carried, made
 from tests.fixtures.debian import SUITE, Deb, LittleMirror, little_mirror
+from tests.providers.local.image_bench import leftovers
 from tests.providers.local.test_builder import BuildingBench
-from tests.providers.local.test_system import build, skip_without_tools
+from tests.providers.local.test_system import build, mounts_of, processes_of, skip_without_tools
+from tests.providers.local.world import until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 SMALL = ("base-files", "base-passwd", "coreutils", "dash", "diffutils", "dpkg", "libc-bin", "tar")
@@ -35,27 +42,24 @@ class RealDeb(Deb):
 
     content: bytes = b""
 
-    @property
-    def control(self) -> str:
+    @cached_property
+    def control(self) -> str:  # type: ignore[override]
         locked = Locked(self.name, self.version, "", "", SUITE, self.path, len(self.content), "")
-        return str(open_package(self.content, locked).control)
+        return str(read_control(self.content, locked))
 
     @property
     def data(self) -> bytes:  # type: ignore[override]
         return self.content
 
 
-async def _fetched(folder: Path) -> tuple[Deb, ...]:
-    from bleen.providers.local.images.bases import utc_now
-
-    recipe = Recipe(image="small", suite=SUITE, packages=SMALL, patches=Patches.NONE)
+async def _fetched(folder: Path, recipe: Recipe) -> tuple[Deb, ...]:
     lock = await make_lock(recipe, folder, Reach(), utc_now())
     address = archive_of(SUITE, None, folder, Reach().apt).address
     async with MirrorClient(Reach().patience) as client:
         return tuple(
             [
                 RealDeb(one.name, one.version, content=await client.get_checked(f"{address}/{one.path}", one.digest, one.size))
-                for one in lock.packages
+                for one in (*lock.packages, *lock.boot)
             ]
         )
 
@@ -65,7 +69,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Deb, ...]:
     """The packages of a Debian that has a package manager, a shell, and little else."""
     skip_without_tools()
     try:
-        return asyncio.run(_fetched(tmp_path_factory.mktemp("small")))
+        recipe = Recipe(image="small", suite=SUITE, packages=SMALL, patches=Patches.NONE)
+        return asyncio.run(_fetched(tmp_path_factory.mktemp("small"), recipe))
     except (Unreachable, NotFound) as error:
         pytest.skip(f"this machine has no Debian mirror that answers: {error.what}")
 
@@ -134,3 +139,55 @@ async def test_the_hardened_system_is_the_same_twice(tmp_path: Path) -> None:
     rules = [one.builder.rules(one.image.digest) for one in (made_first, again)]
     assert rules[0] is not None and rules[1] is not None and rules[0].name != RULES
     assert rules[0].read_bytes() == rules[1].read_bytes()
+
+
+# ---- real boots ----
+
+
+@pytest.fixture(scope="module")
+def booting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullBench]:
+    """What Debian calls essential, a Python, and the kernel that it is booted with."""
+    skip_without_tools()
+    folder = tmp_path_factory.mktemp("booting")
+    try:
+        refuse_without_qemu(search_of(Tools()))
+        recipe = Recipe(image="booted", suite=SUITE, packages=("python3",), patches=Patches.NONE, builder=Maker.FULL, boot=True)
+        debs = asyncio.run(_fetched(folder, recipe))
+    except BuildFailed as error:
+        pytest.skip(f"{error.what}: {error.why}")
+    except (Unreachable, NotFound) as error:
+        pytest.skip(f"this machine has no Debian mirror that answers: {error.what}")
+    (kernel,) = [deb for deb in debs if deb.name.startswith("linux-image-")]
+    newest = Deb(f"linux-image-cloud-{architecture()}", kernel.version, {"Depends": kernel.name})
+    with little_mirror(folder / "recipes") as mirror:
+        mirror.suites[SUITE] = (*debs, newest)
+        yield FullBench(folder, mirror)
+
+
+async def test_a_system_is_booted_and_its_python_answers(booting: FullBench) -> None:
+    """Cut off in the middle it leaves no process, no mount and no half of a stage; carried out again, it is up."""
+    plan = await booting.plan(packages=("python3",), boot=True)
+    for stage in plan.stages[:-1]:
+        await booting.builder.carry_out(plan.key, stage)
+    boot = asyncio.ensure_future(booting.builder.carry_out(plan.key, "boot"))
+    work = booting.home / "images/work"
+    await until(lambda: any(path.stat().st_size for path in work.glob("*/machine/root.cpio")), "it is put together", 60)
+    await until(lambda: any("qemu" in words for words in processes_of(booting.home)), "it is being booted", 60)
+    boot.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await boot
+    assert (processes_of(booting.home), mounts_of(booting.home), leftovers(booting.home)) == ([], [], [])
+    done = await booting.builder.carry_out(plan.key, "boot")
+    assert "under QEMU: its Python answered" in done.told.detail and done.candidate
+    assert (await booting.builder.publish(plan.key, done.candidate)).runtime == "cpython-3.11"
+
+
+async def test_a_system_whose_shell_is_broken_is_not_published(booting: FullBench) -> None:
+    """The console's own words are the reason, and nothing is left."""
+    broken = await booting.plan(packages=("python3",), boot=True, image="broken", hardening=Hardening(remove=("usr/bin/dash",)))
+    before = list(await booting.images.list())
+    with pytest.raises(BuildFailed, match="broken does not boot: its shell does not start") as caught:
+        await carried(booting, broken)
+    assert "/bin/sh: not found" in caught.value.why
+    assert (processes_of(booting.home), mounts_of(booting.home), leftovers(booting.home)) == ([], [], [])
+    assert list(await booting.images.list()) == before

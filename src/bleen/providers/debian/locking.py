@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from bleen.providers.debian.apt import Archive, Reach, archive_of
 from bleen.providers.debian.index import Candidate, Packages, read_index
 from bleen.providers.debian.mirror import MirrorClient
 from bleen.providers.debian.release import SignedIndex, read_release
-from bleen.providers.debian.resolve import resolve
+from bleen.providers.debian.resolve import depends, resolve
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 LARGEST_RELEASE = 4 * 1024 * 1024
+_BUSYBOX = "busybox-static"
+"""The first process of an image that is booted before its publication."""
 
 
 def architecture() -> str:
@@ -61,12 +63,14 @@ async def make_lock(recipe: Recipe, folder: Path, reach: Reach, now: datetime) -
         found = await asyncio.gather(*(read_suite(client, archive, recipe, processor, now) for archive in archives))
     chosen = await asyncio.to_thread(_resolved, recipe, [candidates for _, candidates in found])
     released = await asyncio.to_thread(_resolved, recipe, [found[0][1]]) if recipe.builder is Maker.FULL else []
+    every = Packages(candidate for _, candidates in found for candidate in candidates)
     return Lock(
         asks=recipe.asks,
         architecture=processor,
         suites=tuple(SuiteSeen(name=signed.suite, date=signed.date, digest=signed.digest) for signed, _ in found),
         packages=tuple(chosen),
         released=tuple(locked for locked in released if locked not in chosen),
+        boot=tuple(_booted_with(every, processor)) if recipe.boot else (),
     )
 
 
@@ -76,3 +80,19 @@ def _resolved(recipe: Recipe, indexes: Sequence[Sequence[Candidate]]) -> list[Lo
     essential = recipe.essential or recipe.builder is Maker.FULL
     chosen = resolve(packages, recipe.packages, essential=essential, without=recipe.hardening.remove_packages)
     return [candidate.locked for candidate in chosen]
+
+
+def _booted_with(packages: Packages, processor: str) -> Iterator[Locked]:
+    """Yield the newest kernel for machines in a cloud, which its own package only depends on, and busybox."""
+    newest = _needed(packages, f"linux-image-cloud-{processor}")
+    kernel = next((one.name for group in depends(newest) for one in group if one.name.startswith("linux-image-")), newest.name)
+    for name in (kernel, _BUSYBOX):
+        yield _needed(packages, name).locked
+
+
+def _needed(packages: Packages, name: str) -> Candidate:
+    found = packages.find(name)
+    if found is None:
+        why, advice = "an image is booted with it, and no suite has it", "leave boot out of the recipe, or correct components"
+        raise BuildFailed(f"there is no package {name}", why=why, next=advice)
+    return found

@@ -48,9 +48,37 @@ def open_package(data: bytes, locked: Locked) -> Package:
         archive = ArFile(fileobj=io.BytesIO(data))
         control = _control(_tar(archive, "control.tar"))
         members = tuple(_members(_tar(archive, "data.tar"), locked.name))
-    except (ArError, tarfile.TarError, LZMAError, EOFError, KeyError, ValueError) as error:
-        raise BuildFailed(f"{locked.name} {locked.version} cannot be unpacked", why=str(error) or "it is no package") from error
+    except _UNREADABLE as error:
+        raise _unreadable(locked, error) from error
     return Package(locked, control, members)
+
+
+_UNREADABLE = (ArError, tarfile.TarError, LZMAError, EOFError, KeyError, ValueError)
+
+
+def _unreadable(locked: Locked, error: Exception) -> BuildFailed:
+    return BuildFailed(f"{locked.name} {locked.version} cannot be unpacked", why=str(error) or "it is no package")
+
+
+def read_control(data: bytes, locked: Locked) -> Deb822:
+    """Return what the package says of itself, without unpacking its files; BuildFailed where it cannot be read."""
+    try:
+        return _control(_tar(ArFile(fileobj=io.BytesIO(data)), "control.tar"))
+    except _UNREADABLE as error:
+        raise _unreadable(locked, error) from error
+
+
+def find_file(data: bytes, locked: Locked, beginning: str) -> bytes:
+    """Return the first file of the package whose path begins so; nothing behind it is unpacked. BuildFailed for none."""
+    try:
+        with _tar(ArFile(fileobj=io.BytesIO(data)), "data.tar") as tar:
+            for found in tar:
+                file = tar.extractfile(found) if found.isreg() else None
+                if file and inner_path(found.name, locked.name).startswith(beginning):
+                    return file.read()
+    except _UNREADABLE as error:
+        raise _unreadable(locked, error) from error
+    raise BuildFailed(f"{locked.name} {locked.version} has no {beginning}", why="it is another package than it was taken for")
 
 
 def _tar(archive: ArFile, name: str) -> tarfile.TarFile:

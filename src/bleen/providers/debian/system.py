@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bleen.domain.base import Locked
-from bleen.providers.debian.package import MERGED, Member, open_package
+from bleen.providers.debian.package import MERGED, Member, read_control
+from bleen.providers.debian.resolve import relations
 from bleen.providers.debian.unpack import Tree, any_of
 
 SYSTEM = "system.tar"
@@ -86,7 +87,7 @@ def _write_mirror(mirror: Path, packages: Mapping[Locked, bytes], suite: str) ->
 def _entry(locked: Locked, data: bytes, mirror: Path) -> str:
     digest = locked.digest.removeprefix("sha256:")
     (mirror / f"{digest}.deb").write_bytes(data)
-    control = str(open_package(data, locked).control).rstrip("\n")
+    control = str(read_control(data, locked)).rstrip("\n")
     return f"{control}\nFilename: ./{digest}.deb\nSize: {locked.size}\nSHA256: {digest}\n\n"
 
 
@@ -127,14 +128,46 @@ async def patch(root: Root, system: Path, packages: Mapping[Locked, bytes], gone
     """Install ``packages`` over what they replace, and purge what is ``gone``; no service is started."""
     folder, start_nothing = system / "patches", system / "usr/sbin/policy-rc.d"
     await asyncio.to_thread(_lay_out, folder, start_nothing, packages)
-    debs = tuple(f"/patches/{locked.name}.deb" for locked in packages)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    if debs:
+    for names in await asyncio.to_thread(rounds, packages):
+        debs = tuple(f"/patches/{name}.deb" for name in names)
         await root.inside(system, "dpkg", "--force-confold", "--force-unsafe-io", "--install", *debs, env=quiet)
     if gone:
         await root.inside(system, "dpkg", "--purge", *gone, env=quiet)
     await asyncio.to_thread(shutil.rmtree, folder)
     start_nothing.unlink()
+
+
+def rounds(packages: Mapping[Locked, bytes]) -> list[list[str]]:
+    """Return the names of the packages in the rounds that dpkg installs them in.
+
+    What another one pre-depends on has to be configured before that is unpacked: dpkg refuses it within one round.
+    """
+    controls = {locked.name: read_control(data, locked) for locked, data in packages.items()}
+    before = {name: _named(control.get("Pre-Depends", "")) & {*controls} for name, control in controls.items()}
+    needs = {name: before[name] | _named(control.get("Depends", "")) & {*controls} for name, control in controls.items()}
+    found: list[list[str]] = []
+    left = {*controls}
+    while left:
+        first = _closure({name for one in left for name in before[one] & left}, needs) & left
+        # Where everything needs everything there is no order, and dpkg has the last word.
+        rest = left - first or left
+        found.insert(0, sorted(rest))
+        left -= rest
+    return found
+
+
+def _named(text: str) -> set[str]:
+    return {relation.name for alternatives in relations(text) for relation in alternatives}
+
+
+def _closure(names: set[str], needs: Mapping[str, set[str]]) -> set[str]:
+    """Return ``names`` and all that they need."""
+    found: set[str] = set()
+    while names:
+        found |= names
+        names = {one for name in names for one in needs[name]} - found
+    return found
 
 
 def _lay_out(folder: Path, start_nothing: Path, packages: Mapping[Locked, bytes]) -> None:

@@ -149,7 +149,7 @@ def read_lock(path: Path, order: BaseOrder) -> Lock:
     except msgspec.MsgspecError as error:
         raise InvalidInput(f"{path.name} is no lock", why=str(error), next=again, where=str(path)) from error
     if lock.asks != order.recipe.asks:
-        why = "its packages, suite, patches or components were changed since"
+        why = "its packages, suite, patches, components, builder or boot were changed since"
         raise InvalidInput(f"{path.name} was made for another recipe", why=why, next=again, where=str(path))
     return lock
 
@@ -298,4 +298,5 @@ async def all_of(doing: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in started:
             task.cancel()
-        await asyncio.wait(started)
+        if started:
+            await asyncio.wait(started)

@@ -14,12 +14,13 @@ from bleen.domain.pipeline import Carried, Making, OfApplication, OfBase, OfMove
 from bleen.providers.local.images import disk
 from bleen.providers.local.images.bases import LocalBases, attributed, inputs_of
 from bleen.providers.local.images.candidates import Candidates, Planned
-from bleen.providers.local.images.chroot import refuse_without_tools
+from bleen.providers.local.images.chroot import refuse_without_tools, search_of
 from bleen.providers.local.images.embedded import Embedded
 from bleen.providers.local.images.full import Full, full_inputs
 from bleen.providers.local.images.provider import LocalImages, check_runtime
 from bleen.providers.local.images.steps import ApplicationSteps, MoveSteps, Spoiled, Steps, gathered
 from bleen.providers.local.images.store import Label, Manifest
+from bleen.providers.qemu.machine import refuse_without_qemu
 
 _AGAIN = 3
 """How often a stage sends for an earlier one that is gone: more than once only where the disk loses what it was given."""
@@ -103,6 +104,8 @@ class LocalBuilder:
         plan = await self._planned(Planned(OfBase(order), key, Label(order.recipe.image, version, source, key, SCRATCH)))
         if full and plan.image is None:
             refuse_without_tools(tools)
+            if order.recipe.boot:
+                refuse_without_qemu(search_of(tools))
         again = Stage("base", f"{len(lock.packages)} packages, as they were built before", cached=True)
         return structs.replace(plan, told=(*told, again) if plan.image else told)
 
@@ -159,7 +162,7 @@ class LocalBuilder:
             steps = self._steps(planned)
             said = await self._ensure(steps, stage)
             last = stage == steps.names[-1]
-            candidate = await disk.in_thread(self._candidates.image, steps.key(stage)) if last else None
+            candidate = await disk.in_thread(self._candidates.image, steps.key(steps.whole)) if last else None
         words = said or "as it was made before, of the same inputs"
         return Carried(Stage(stage, words, round(time.perf_counter() - began, 3), cached=not said), candidate)
 
@@ -207,7 +210,7 @@ class LocalBuilder:
             if sound:
                 await disk.in_thread(self._candidates.keep_rules, digest)
                 manifest = await disk.in_thread(self._store.publish, work.stage, draft.content.runtime, planned.label)
-            await disk.in_thread(self._candidates.drop, steps.key(steps.names[-1]))
+            await disk.in_thread(self._candidates.drop, steps.key(steps.whole))
         if not sound:
             raise ImageRejected(
                 f"the candidate of {planned.label.name} is not what was scanned any more",

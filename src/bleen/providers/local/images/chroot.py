@@ -16,7 +16,7 @@ from bleen.providers.local.images.tools import EPOCH, Tools
 _INSIDE = "/usr/sbin:/usr/bin:/sbin:/bin"
 _APART = ("--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child")
 """Namespaces of its own. What is mounted there ends with it, and so do its processes, however it ends."""
-_NEEDED = ("mmdebstrap", "unshare", "chroot", "tar")
+_NEEDED = ("mmdebstrap", "unshare", "setpriv", "chroot", "tar")
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,18 @@ class Chroot:
         """Run a program of the machine; BuildFailed, with its last words, where it ends otherwise than ``good``."""
         ended = await run(self.shell, (self.find(words[0]), *words[1:]), env=env)
         if ended.code not in good:
-            said = last_lines(ended.words) or f"it ended with {ended.code}"
+            # Errors last: what it said while all was well is no reason.
+            said = last_lines(f"{ended.out}\n{ended.err}") or f"it ended with {ended.code}"
             raise BuildFailed(f"{words[0]} failed: {' '.join(words)[:160]}", why=said, next="try again")
 
     async def apart(self, *words: str, good: Container[int] = (0,), env: Mapping[str, str] = {}) -> None:
         """Run a program of the machine with mounts, processes and names of its own, and without a network."""
         await self.run("unshare", *_APART, "--mount-proc", self.find(words[0]), *words[1:], good=good, env=env)
+
+    async def alone(self, *words: str) -> None:
+        """Run a program as `apart`, ended also where whoever runs it is killed: it has nothing to finish."""
+        apart = (self.find("unshare"), *_APART, "--mount-proc", self.find(words[0]), *words[1:])
+        await self.run("setpriv", "--pdeathsig", "KILL", *apart)
 
     async def inside(self, system: Path, *words: str, good: Container[int] = (0,), env: Mapping[str, str] = {}) -> None:
         """Run a program of the system in it, as `apart`, and without /proc: it could change the machine's kernel there."""

@@ -40,6 +40,7 @@ class Embedded:
     reach: Reach
     tools: Tools
     names: tuple[str, ...] = STAGES
+    whole: str = RUNTIME
 
     @property
     def recipe(self) -> Recipe:

@@ -1,4 +1,4 @@
-"""The full builder, stage by stage: mmdebstrap, hardening by a benchmark in a chroot, patches, hardening again."""
+"""The full builder, stage by stage: mmdebstrap, hardening by a benchmark in a chroot, patches, hardening again, a boot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from bleen.providers.debian.apt import Reach, archive_of
 from bleen.providers.debian.finish import runtime_of
 from bleen.providers.debian.locking import suites_of
 from bleen.providers.debian.mirror import MirrorClient
+from bleen.providers.debian.package import find_file
 from bleen.providers.debian.system import SEAL, SYSTEM, bootstrap, fold, is_sound, patch, read_tree, unfold
 from bleen.providers.debian.unpack import harden
 from bleen.providers.local.images import disk
@@ -25,7 +26,12 @@ from bleen.providers.local.images.store import Store, Workspace
 from bleen.providers.local.images.target import target_of
 from bleen.providers.local.images.tools import Tools
 from bleen.providers.openscap import Compliance, Judged, OpenScap, content, read_compliance
+from bleen.providers.qemu.guest import Changed, looks, pack
+from bleen.providers.qemu.machine import KERNEL, ROOT, boot
 
+BOOT = "boot"
+_BOOTED = "booted"
+"""The digest of the candidate that came up."""
 FULL = 1
 """Raised when this builder makes other bytes of the same lock."""
 
@@ -34,7 +40,9 @@ def full_inputs(recipe: Recipe, lock: Lock, tools: Tools) -> Digest:
     """Return the hash of everything that decides what the system of a recipe is."""
     rules = [recipe.exclude, recipe.hardening, recipe.benchmark]
     packages = [lock.packages, lock.released]
-    return digest_of({"system": packages, "recipe": rules, "guide": _guide(recipe, tools), "builder": FULL})
+    inputs = {"system": packages, "recipe": rules, "guide": _guide(recipe, tools), "builder": FULL}
+    # The same files, published without a boot, are not taken for booted.
+    return digest_of(inputs | ({"boot": [lock.boot, looks()]} if recipe.boot else {}))
 
 
 def _guide(recipe: Recipe, tools: Tools) -> str:
@@ -51,7 +59,11 @@ class Full:
     source: Distributed
     reach: Reach
     tools: Tools
-    names: tuple[str, ...] = STAGES
+    whole: str = RUNTIME
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*STAGES, BOOT) if self.recipe.boot else STAGES
 
     @property
     def recipe(self) -> Recipe:
@@ -79,6 +91,8 @@ class Full:
                 return digest_of({"benchmark": self.recipe.benchmark, "guide": guide, "of": self.key(BASE)})
             case "patches":
                 return digest_of({"patches": self._layers["patches"], "gone": self._gone, "of": self.key(HARDENING)})
+            case "boot":
+                return digest_of({stage: [self.lock.boot, looks()], "of": self.key(RUNTIME)})
             case _:
                 return digest_of({stage: [self.recipe.exclude, self.recipe.hardening], "of": self.key(PATCHES)})
 
@@ -93,14 +107,21 @@ class Full:
             return await disk.in_thread(self._is_fetched)
         if stage == RUNTIME:
             return bool(await disk.in_thread(self.candidates.image, self.key(stage)))
+        if stage == BOOT:
+            return await disk.in_thread(self._is_booted)
         return await disk.in_thread(self.candidates.find, self.key(stage)) is not None
 
     def _is_fetched(self) -> bool:
         return all(self.store.has_package(locked.digest, locked.size) for locked in self._every)
 
+    def _is_booted(self) -> bool:
+        """Return whether it was the candidate that is there which was booted."""
+        booted, digest = self.candidates.find(self.key(BOOT)), self.candidates.image(self.key(RUNTIME))
+        return booted is not None and bool(digest) and (booted / _BOOTED).read_text() == digest
+
     @property
     def _every(self) -> tuple[Locked, ...]:
-        return (*self.lock.packages, *self.lock.released)
+        return (*self.lock.packages, *self.lock.released, *self.lock.boot)
 
     async def carry_out(self, stage: str, work: Workspace) -> str:
         refuse_without_tools(self.tools)
@@ -110,6 +131,7 @@ class Full:
             HARDENING: self._harden,
             PATCHES: self._patch,
             RUNTIME: self._compile,
+            BOOT: self._boot,
         }
         said = await doing[stage](work)
         if stage not in (FETCH, RUNTIME):
@@ -191,6 +213,36 @@ class Full:
         if (before / RULES).exists():
             (work.path / RULES).write_bytes((before / RULES).read_bytes())
         return said, runtime_of(tree, self.lock.packages)
+
+    async def _boot(self, work: Workspace) -> str:
+        digest = await disk.in_thread(self.candidates.image, self.key(RUNTIME))
+        if not digest:
+            raise Spoiled(RUNTIME)
+        packages, _ = await self._data(self.lock.boot)
+        machine = work.path / "machine"
+        await disk.in_thread(self._put_together, machine, digest, packages)
+        up = await boot(chroot_of(self.tools, work), self.planned.label.name, machine)
+        await disk.in_thread(self._note, work.path, digest)
+        return f"up in {up.seconds:.1f} s under QEMU: {up.what}"
+
+    def _put_together(self, machine: Path, digest: Digest, packages: Mapping[Locked, bytes]) -> None:
+        """Write what the candidate is booted with, and its files; Spoiled where they are not those of its digest."""
+        machine.mkdir()
+        (kernel, kernel_deb), (busybox, busybox_deb) = packages.items()
+        (machine / KERNEL).write_bytes(find_file(kernel_deb, kernel, "boot/vmlinuz-"))
+        program = find_file(busybox_deb, busybox, "usr/bin/busybox")
+        stage, draft = self.candidates.draft(digest)
+        try:
+            pack(stage, draft.content.files, draft.content.runtime, program, machine / ROOT)
+        except (Changed, FileNotFoundError) as error:
+            self.candidates.drop(self.key(RUNTIME))
+            raise Spoiled(RUNTIME) from error
+
+    def _note(self, work: Path, digest: Digest) -> None:
+        """Keep that it came up; what it was booted with is not needed again."""
+        disk.remove_tree(work / "machine")
+        disk.write_whole(work / _BOOTED, digest.encode())
+        self.candidates.drop(self.key(BOOT))
 
     async def _before(self, stage: str) -> Path:
         """Return what an earlier stage made; where a crash of the machine spoiled it, it is forgotten and asked for again."""

@@ -26,7 +26,11 @@ class Steps(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The stages in order; the last one makes the whole tree of an image."""
+        """The stages in order."""
+
+    @property
+    def whole(self) -> str:
+        """The stage that makes the whole tree of an image; one that follows it only looks."""
 
     def key(self, stage: str) -> Digest:
         """Return the hash of the inputs of ``stage``, those of the stages before it included: its candidate's key."""
@@ -52,6 +56,7 @@ class ApplicationSteps:
     planned: Planned
     making: OfApplication
     names: tuple[str, ...] = (APPLICATION,)
+    whole: str = APPLICATION
 
     def key(self, stage: str) -> Digest:
         return digest_of({stage: self.planned.key})
@@ -82,6 +87,7 @@ class MoveSteps:
     planned: Planned
     making: OfMove
     names: tuple[str, ...] = (APPLICATION,)
+    whole: str = APPLICATION
 
     def key(self, stage: str) -> Digest:
         return digest_of({stage: self.planned.key})
