@@ -26,7 +26,7 @@ commands, options and the names of services. Variables of the environment: [sett
 | 1 | The release failed, or was stopped, and the old one has all traffic. |
 | 2 | Wrong usage, an invalid file, or the name of something that is not there. |
 | 3 | The platform could not do it; the message says what to do next. |
-| 130 | Ctrl-C. A rollout that was watched goes on. |
+| 130 | Ctrl-C, or no for an answer. A rollout that was watched goes on. |
 
 """
 
