@@ -5,6 +5,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile("bleen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bleen")
 
 # CPython before 3.11.8 can fail with "AST constructor recursion depth mismatch" when the garbage collector runs while
 # pytest rewrites a module's assertions (python/cpython#106905). Collection is short: it can do without the collector.

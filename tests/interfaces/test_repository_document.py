@@ -94,7 +94,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_PIECES, max_size=25).map("".join).map(str.encode) | st.binary(max_size=40))
 def test_any_bytes_are_either_read_or_explained(data: bytes) -> None:
     """Nothing that a file can hold is a traceback, and nothing is silently no file."""

@@ -303,7 +303,7 @@ _FILES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_FILES)
 def test_the_loader_the_schema_and_the_types_agree(value: dict[str, Any]) -> None:
     """No file is good to one of the three and bad to another."""

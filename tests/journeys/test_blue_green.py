@@ -299,9 +299,9 @@ def test_lost_node(stage: Stage) -> None:
 
 def test_progress_deadline_late_promote(stage: Stage) -> None:
     """Nomad ProgressDeadline_LatePromote: the time that a person takes to approve is not held against the release."""
-    play = stage.given("late-promote", auto_promote=False, progress_deadline="2s")
+    play = stage.given("late-promote", auto_promote=False, progress_deadline="5s")
     play.begin_and_wait_for_approval()
-    time.sleep(3)
+    time.sleep(6)
     play.tell(Advance("ada"))
     assert play.settled().outcome == Promoted()
 

@@ -318,7 +318,7 @@ HEADS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_token_whatsoever_is_more_than_refused(data: st.DataObject) -> None:
     """Any text, any header, any body: a refusal of ours, and no other error."""
@@ -330,7 +330,7 @@ def test_no_token_whatsoever_is_more_than_refused(data: st.DataObject) -> None:
         asyncio.run(BELIEVING.read(text))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(claims=CLAIMS)
 def test_whatever_an_issuer_signs_is_read_or_refused(claims: dict[str, Any]) -> None:
     """Its own claims may be of any kind."""
