@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bleen.domain.allowance import Allowance
@@ -31,6 +31,7 @@ def test_no_span_has_more_than_its_share(allowance: Allowance, gaps: list[float]
 
 
 @given(ALLOWANCES, st.floats(0, 1e6))
+@example(Allowance(487.0, 77.0), 131072.0)
 def test_who_was_quiet_may_ask_at_once(allowance: Allowance, start: float) -> None:
     """As often as the burst says, and then not."""
     found = welcomed(allowance, [start] * (int(allowance.burst) + 3))

@@ -3,6 +3,10 @@
 from bleen.domain.codec import Value
 
 
+_ROUNDING = 1e-7
+"""Seconds: of a clock at a million seconds, what some hundred additions may be off by."""
+
+
 class Allowance(Value, frozen=True):
     """Requests a second, lasting; ``burst`` of them at once, from whoever has been quiet."""
 
@@ -18,4 +22,4 @@ class Allowance(Value, frozen=True):
         """
         due = max(due, now)
         early = due + 1 / self.rate - now - self.burst / self.rate
-        return (due, early) if early > 1e-9 else (due + 1 / self.rate, 0.0)
+        return (due, early) if early > _ROUNDING else (due + 1 / self.rate, 0.0)

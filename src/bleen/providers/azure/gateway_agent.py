@@ -163,9 +163,8 @@ class GatewayAgent:
         for left in self._left.values():
             for address in [each for each, at in left.items() if now - at > _LEAVING_SECONDS]:
                 del left[address]
-        counts = {
-            name: {address: await self._backends.active(name, address) for address in left} for name, left in self._left.items()
-        }
+        leaving = [(name, tuple(left)) for name, left in self._left.items()]  # others may leave while these are counted
+        counts = {name: {address: await self._backends.active(name, address) for address in left} for name, left in leaving}
         return {name: found for name, found in counts.items() if found}
 
 
