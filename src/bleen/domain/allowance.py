@@ -2,7 +2,6 @@
 
 from bleen.domain.codec import Value
 
-
 _ROUNDING = 1e-7
 """Seconds: of a clock at a million seconds, what some hundred additions may be off by."""
 
