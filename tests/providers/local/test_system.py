@@ -26,7 +26,8 @@ from bleen.providers import openscap
 from bleen.providers.debian.system import SEAL, SYSTEM, is_sound, read_tree, rounds
 from bleen.providers.local.images import LocalBases, LocalBuilder, LocalImages
 from bleen.providers.local.images.bases import all_of
-from bleen.providers.local.images.chroot import refuse_without_tools, search_of
+from bleen.providers.local.images.chroot import chroot_of, refuse_without_tools, search_of
+from bleen.providers.local.images.store import Store
 from bleen.providers.local.images.tools import Tools
 from bleen.providers.scanning.scanner import ImageScanner
 from tests.fixtures.debian import Deb, LittleMirror, little_mirror
@@ -347,6 +348,20 @@ def test_a_system_becomes_a_tree_that_no_link_leaves(tmp_path: Path) -> None:
 RULE = openscap.Broken("package_aide_installed", Severity.MEDIUM, "Install AIDE")
 JUDGED = openscap.Judged(passed=150, failed=(RULE,), not_checked=(openscap.Broken("tables", Severity.LOW, "Tables"),))
 FOUND = openscap.Compliance(Benchmark.CIS_LEVEL_1, openscap.Judged(passed=108, failed=(RULE, RULE)), JUDGED)
+
+
+async def test_what_crashes_now_and_then_is_run_again_so_often(tmp_path: Path) -> None:
+    """OpenSCAP does. One that crashes oftener, or for which nobody said so, has failed, and says how it ended."""
+    program, said = tmp_path / "bin/crashing", tmp_path / "bin/crashing.log"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho once more >> "$0.log"\n[ $(wc -l < "$0.log") -ge 3 ] || kill -SEGV $$\n')
+    program.chmod(0o755)
+    async with Store(tmp_path / "home").workspace() as work:
+        root = chroot_of(Tools(environ={"PATH": f"{program.parent}:{os.environ['PATH']}"}), work)
+        with pytest.raises(BuildFailed, match="it ended with -11"):
+            await root.run("crashing")
+        await root.run("crashing", crashes=1)
+    assert said.read_text().count("once more") == 3
 
 
 def test_the_rules_that_are_not_kept_are_findings() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,17 @@ class Chroot:
         """The folder of the stage."""
         return Path(self.shell.folder)
 
-    async def run(self, *words: str, good: Container[int] = (0,), env: Mapping[str, str] = {}) -> None:
-        """Run a program of the machine; BuildFailed, with its last words, where it ends otherwise than ``good``."""
+    async def run(self, *words: str, good: Container[int] = (0,), env: Mapping[str, str] = {}, crashes: int = 0) -> None:
+        """Run a program of the machine; BuildFailed, with its last words, where it ends otherwise than ``good``.
+
+        One that is known to crash now and then, and only reads, may crash so often, and is run again.
+        """
         ended = await run(self.shell, (self.find(words[0]), *words[1:]), env=env)
-        if ended.code not in good:
+        if ended.code == -signal.SIGSEGV and crashes:
+            await self.run(*words, good=good, env=env, crashes=crashes - 1)
+        elif ended.code not in good:
             # Errors last: what it said while all was well is no reason.
-            said = last_lines(f"{ended.out}\n{ended.err}") or f"it ended with {ended.code}"
+            said = last_lines(f"{ended.out}\n{ended.err}\nit ended with {ended.code}")
             raise BuildFailed(f"{words[0]} failed: {' '.join(words)[:160]}", why=said, next="try again")
 
     async def apart(self, *words: str, good: Container[int] = (0,), env: Mapping[str, str] = {}) -> None:
