@@ -10,7 +10,7 @@ from bleen.domain.check import CheckResult, CheckTime
 from bleen.domain.command import Command, GoBack, Scale, Supersede, accept
 from bleen.domain.decide import advance, applied, decide, measured
 from bleen.domain.decision import Decision, Done, Launch, Measure, Promote, Retire, Rollback, Shift
-from bleen.domain.errors import BleenError, NothingToDo
+from bleen.domain.errors import BleenError, InvalidInput, NothingToDo
 from bleen.domain.fleet import FleetOrder, Slot
 from bleen.domain.image import Image
 from bleen.domain.ledger import (
@@ -165,7 +165,7 @@ class InlineControl:
         if place not in self._removals:
             asked = self._world.clock()
             self._removals[place] = Removing(*place, request.by, request.reason, asked)
-            task = asyncio.create_task(self._remove(structs.replace(request, asked=asked)))
+            task = asyncio.create_task(self._removed(structs.replace(request, asked=asked)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return self._removals[place]
@@ -177,6 +177,12 @@ class InlineControl:
         run.gives_way = True
         run.told.set()
         await run.over.wait()
+
+    async def _removed(self, request: RemovalRequest) -> None:
+        try:
+            await self._remove(request)
+        except InvalidInput:  # a gateway keeps its route
+            self._removals.pop((request.environment, request.service), None)
 
     async def _remove(self, request: RemovalRequest) -> None:
         world, place = self._world, (request.environment, request.service)

@@ -11,6 +11,7 @@ from bleen.domain.decision import Wait
 from bleen.domain.errors import Conflict, Forbidden, Frozen, InvalidInput, Moved, NotFound
 from bleen.domain.ledger import FreezeOverridden, GlassBroken, Query, ServiceRemoved
 from bleen.domain.service import BlueGreen
+from bleen.interfaces.cli import remove
 from bleen.interfaces.client import Client
 from bleen.interfaces.views import FreezeOrder, RemovalOrder
 from tests.interfaces.conftest import Bleen, write_service
@@ -246,3 +247,14 @@ def test_a_detached_removal_says_how_to_watch_it(bleen: Bleen, estate: Estate, r
     shown = bleen("status", "other").out
     estate.fleets.answers = True
     assert " removes it, unused: " in shown
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_removal_that_no_gateway_can_carry_out_is_told(bleen: Bleen, estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for without end, and the service serves on."""
+    monkeypatch.setattr(remove, "BEGUN", 0.5)
+    bleen("deploy", "hello")
+    estate.gateways.always_route = True
+    told = bleen("remove", "hello", "--yes")
+    assert told.code == 2 and "hello is not removed from dev" in told.err and "still there" in told.err
+    assert "done" not in told.out and bleen("status", "hello").code == 0

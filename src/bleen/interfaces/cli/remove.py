@@ -29,6 +29,9 @@ _PAUSE = 0.2
 PATIENCE = 60.0
 """Seconds without an answer of the server before watching ends. The removal itself goes on."""
 
+BEGUN = 10.0
+"""Seconds in which a removal that was asked for shows; one that does not, or not any more, has ended."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
@@ -118,22 +121,29 @@ def _watch(session: Session, client: "Client", removing: "Removing") -> int:
 
 
 def _steps(client: "Client", removing: "Removing") -> "Iterator[str]":
-    """Yield what the removal does, whenever that changes; Unreachable after a minute without an answer."""
+    """Yield what the removal does, whenever that changes; Unreachable after a minute without an answer.
+
+    InvalidInput where the service stays and its removal does not: a gateway can be of a kind that keeps its routes.
+    """
     from bleen.domain.errors import NotFound, Transient
 
-    told, heard, last = "", time.monotonic(), None
+    told, last = "", removing
+    heard = seen = time.monotonic()
     while True:
         try:
             now = client.service(removing.environment, removing.service).removing
-            if now is None and last is not None:
+            heard = time.monotonic()
+            if now is not None:
+                last, seen = now, heard
+            elif heard - seen > BEGUN:
                 raise _given_up(last)
-            last = now
-            line, heard = _words(now, told) if now else told, time.monotonic()
+            line = _words(now, told) if now else told
         except NotFound:
             return
         except Transient:
             if time.monotonic() - heard > PATIENCE:
                 raise
+            seen = time.monotonic()
             line = "the server does not answer; the removal goes on without it"
         if line != told:
             told = line
@@ -144,7 +154,9 @@ def _steps(client: "Client", removing: "Removing") -> "Iterator[str]":
 def _given_up(removing: "Removing") -> InvalidInput:
     """Return the error of a removal that has ended, and the service is still there."""
     service = removing.service
-    why = removing.error or "its removal ended before it was seen to be gone"
+    why = (
+        removing.error or "its removal has ended, and it is still there: the log of the controller says why"
+    )
     return InvalidInput(f"{service} is not removed from {removing.environment}", why=why, next=f"bleen status {service}")
 
 
