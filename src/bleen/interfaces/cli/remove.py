@@ -154,9 +154,7 @@ def _steps(client: "Client", removing: "Removing") -> "Iterator[str]":
 def _given_up(removing: "Removing") -> InvalidInput:
     """Return the error of a removal that has ended, and the service is still there."""
     service = removing.service
-    why = (
-        removing.error or "its removal has ended, and it is still there: the log of the controller says why"
-    )
+    why = removing.error or "its removal has ended, and it is still there: the log of the controller says why"
     return InvalidInput(f"{service} is not removed from {removing.environment}", why=why, next=f"bleen status {service}")
 
 
