@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.terraform.hcl import TERRAFORM, roots
-from tests.terraform.provider import served
-from tests.terraform.runner import Terraform, copied, used
+from tests.terraform.runner import Terraform, copied, served, used
 from tests.terraform.schema import TOOLS, Schema, azurerm
 
 
@@ -29,7 +28,7 @@ def terraform(schema: Schema, tmp_path_factory: pytest.TempPathFactory) -> Itera
     program = shutil.which("terraform")
     if program is None:
         pytest.skip("not applicable: no terraform on PATH; test_modules.py checks the same files against the same schema")
-    with served(used(schema, TERRAFORM), tmp_path_factory.mktemp("provider") / "socket") as provider:
+    with served(used(schema, TERRAFORM), tmp_path_factory.mktemp("provider")) as provider:
         yield Terraform(program, provider)
 
 

@@ -2,45 +2,40 @@
 
 It speaks protocol 5 on a unix socket; Terraform finds it by TF_REATTACH_PROVIDERS, and asks no registry. It plans a creation as
 a provider does: what is configured as it is, what only Azure can know as unknown.
+
+`.venv/terraform/bin/python -m tests.terraform.provider SCHEMA SOCKET`: a program of its own, for gRPC is installed there only:
+Temporal's client loads it wherever it is, which costs 20 MB.
 """
 
 import json
-import os
-from collections.abc import Iterator
+import sys
 from concurrent import futures
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import msgpack
+import msgspec
 from tfplugin_proto import tfplugin5_5_pb2 as pb
 from tfplugin_proto import tfplugin5_5_pb2_grpc as rpc
 
 from tests.terraform.schema import Argument, Block, Schema
 
-SOURCE = "registry.terraform.io/hashicorp/azurerm"
 _UNKNOWN = msgpack.ExtType(0, b"\x00")
 _NESTING = pb.Schema.NestedBlock
 
 
-@contextmanager
-def served(schema: Schema, socket: Path) -> Iterator[dict[str, str]]:
-    """Serve the schema while the block runs; yields the environment that leads Terraform to it."""
+def main(schema: str, socket: str) -> None:
+    """Serve a schema until the process is ended; says one line when it does."""
     limits = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(8), options=limits)
-    rpc.add_ProviderServicer_to_server(_Provider(schema), server)
+    provider = _Provider(msgspec.msgpack.decode(Path(schema).read_bytes(), type=Schema))
+    rpc.add_ProviderServicer_to_server(provider, server)
     server.add_insecure_port(f"unix:{socket}")
     server.start()
-    try:
-        yield {"TF_REATTACH_PROVIDERS": json.dumps({SOURCE: _address(socket)})}
-    finally:
-        server.stop(None).wait()
-
-
-def _address(socket: Path) -> dict[str, Any]:
-    address = {"Network": "unix", "String": str(socket)}
-    return {"Protocol": "grpc", "ProtocolVersion": 5, "Pid": os.getpid(), "Test": True, "Addr": address}
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    server.wait_for_termination()
 
 
 class _Provider(rpc.ProviderServicer):  # type: ignore[misc]
@@ -139,3 +134,7 @@ def _read(block: Block, config: dict[str, Any], kind: str) -> dict[str, Any]:
         for name, argument in block.arguments.items()
         if config.get(name) is None and (name == "id" or _only_read(argument))
     }
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -3,14 +3,39 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from subprocess import CompletedProcess, run
+from subprocess import PIPE, CompletedProcess, Popen, run
 from typing import Any
 
-from tests.terraform.hcl import load, modules, roots
-from tests.terraform.schema import Schema
+import msgspec
 
+from tests.terraform.hcl import load, modules, roots
+from tests.terraform.schema import REPOSITORY, TOOLS, Schema
+
+_SOURCE = "registry.terraform.io/hashicorp/azurerm"
 _LOCAL = 'terraform {\n  backend "local" {}\n}\n'
+
+
+@contextmanager
+def served(schema: Schema, folder: Path) -> Iterator[dict[str, str]]:
+    """Serve the schema while the block runs, on a socket in ``folder``; yields the environment that leads Terraform to it."""
+    socket, written = folder / "socket", folder / "schema.msgpack"
+    written.write_bytes(msgspec.msgpack.encode(schema))
+    command = [TOOLS / "bin/python", "-m", "tests.terraform.provider", written, socket]
+    with Popen(command, cwd=REPOSITORY, stdout=PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n", "the provider did not start: its words are above"
+            yield {"TF_REATTACH_PROVIDERS": json.dumps({_SOURCE: _address(process.pid, socket)})}
+        finally:
+            process.terminate()
+
+
+def _address(pid: int, socket: Path) -> dict[str, Any]:
+    address = {"Network": "unix", "String": str(socket)}
+    return {"Protocol": "grpc", "ProtocolVersion": 5, "Pid": pid, "Test": True, "Addr": address}
 
 
 class Terraform:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from tests.terraform.diagram import diagram
 from tests.terraform.hcl import TERRAFORM, roots
-from tests.terraform.provider import served
 from tests.terraform.readme import readmes
-from tests.terraform.runner import Terraform, copied, used
+from tests.terraform.runner import Terraform, copied, served, used
 from tests.terraform.schema import REPOSITORY, azurerm
 
 PICTURES = REPOSITORY / "docs/azure"
@@ -22,7 +21,7 @@ def main() -> None:
     program, schema = shutil.which("terraform"), azurerm()
     if program is None or schema is None:
         sys.exit("the READMEs are written; the pictures need terraform on PATH, and make .venv/terraform/ready")
-    with tempfile.TemporaryDirectory() as scratch, served(used(schema, TERRAFORM), Path(scratch) / "socket") as provider:
+    with tempfile.TemporaryDirectory() as scratch, served(used(schema, TERRAFORM), Path(scratch)) as provider:
         terraform = Terraform(program, provider)
         for root in roots(copied(TERRAFORM, Path(scratch) / "terraform"))[:-1]:
             terraform.ready(root)
