@@ -11,6 +11,7 @@ import uvicorn
 
 from bleen import __version__
 from bleen.domain.errors import Unreachable
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.issuer import Access
 from bleen.interfaces.api import Providers, build_api
 from bleen.interfaces.platform import Finding, Server
@@ -135,6 +136,11 @@ class Estate:
     def watch(self, *environments: str) -> None:
         """Let nobody approve in ``environments`` what they deployed themselves. Before it is up."""
         self.providers = replace(self.providers, four_eyes=frozenset(environments))
+        self.api = build_api(self.providers, TOKEN)
+
+    def behind(self, mode: GatewayMode) -> None:
+        """Have gateways of a ``mode``. Before it is up."""
+        self.providers = replace(self.providers, gateway_mode=mode)
         self.api = build_api(self.providers, TOKEN)
 
     def name(self, *hosts: str) -> None:

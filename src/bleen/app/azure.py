@@ -165,6 +165,7 @@ def _ports(
         door_of=driver.door_of,
         own_port=lambda environment, service: None,
         gateway_port=_HTTPS,
+        gateway_mode=azure.site.gateway_mode,
     )
     return found, close
 

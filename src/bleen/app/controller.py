@@ -111,6 +111,7 @@ class Controller:
             environment=self.settings.environment,
             regions=self.settings.regions,
             gateway_port=self.provided.gateway_port,
+            gateway_mode=self.provided.gateway_mode,
             four_eyes=frozenset(self.settings.four_eyes),
             hosts=self.settings.hosts,
             rate=self.settings.rate,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bleen.domain.fidelity import GatewayMode
 from bleen.ports import Builder, Fleets, Gateway, Images, Metrics
 from bleen.providers.custom import Loads
 from bleen.providers.local.images import LocalBases, LocalBuilder, LocalImages
@@ -27,6 +28,8 @@ class Provided:
     own_port: Callable[[str, str], int | None]
     """The port of its own that a service of an environment has, if it has one."""
     gateway_port: int
+    gateway_mode: GatewayMode = GatewayMode.ENVOY
+    """What its gateways are, and so what they can do."""
     loads: Loads | None = None
     """What instances use; None where nobody says."""
 

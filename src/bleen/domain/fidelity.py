@@ -1,4 +1,4 @@
-"""What a gateway cannot do that a service asks for: Azure's lesser gateways, told before a rollout and not in its midst."""
+"""What a lesser gateway of Azure cannot do that is asked of it: told before a rollout or a removal, and not in its midst."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -10,6 +10,7 @@ from msgspec import Meta, field
 from bleen.domain.canary import CanaryStep, CookieStep, HeaderStep, Measure, MirrorStep, Weight
 from bleen.domain.check import Check, HttpCheck
 from bleen.domain.codec import Value
+from bleen.domain.errors import InvalidInput
 from bleen.domain.service import Canary, Service
 from bleen.domain.strategy import PRESETS
 
@@ -59,6 +60,33 @@ def lacks(mode: GatewayMode, service: Service) -> Iterator[Lack]:
         yield from _of_canary(mode, service.strategy, service.instances)
     if mode is GatewayMode.MIXED:
         yield from _of_checks(service.strategy.checks.before)
+
+
+def refuse_beyond(mode: GatewayMode, environment: str, service: Service) -> None:
+    """Raise InvalidInput for what a gateway of ``mode`` cannot do of ``service``."""
+    found = list(lacks(mode, service))
+    if found:
+        first, more = found[0], f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise InvalidInput(
+            f"{first.what} in {environment}, whose gateway is {mode}{more}",
+            why=first.why,
+            next=f"in place of {'.'.join(first.place)}: {first.instead}\nbleen validate tells all of it, with infrastructure/azure.yaml",
+        )
+
+
+def refuse_removal_behind(mode: GatewayMode, environment: str, service: str) -> None:
+    """Raise InvalidInput where a gateway of ``mode`` cannot be without a route that it has."""
+    if mode is GatewayMode.FLIP:
+        raise unremovable(environment, service)
+
+
+def unremovable(environment: str, service: str) -> InvalidInput:
+    """Return the error for a route that a gateway has to keep."""
+    return InvalidInput(
+        f"the gateway of {environment} cannot answer 404 for {service}",
+        why="a rule of Application Gateway refers to a pool, always",
+        next=f"take {service} out of services in Terraform, when nothing of it runs any more",
+    )
 
 
 def _of_canary(mode: GatewayMode, canary: Canary, instances: int) -> Iterator[Lack]:

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from bleen.domain.access import Role
 from bleen.domain.errors import NothingToDo
+from bleen.domain.fidelity import refuse_beyond
 from bleen.domain.listing import names, refuse_claimed, service_key
 from bleen.domain.plan import Intent, plan
 from bleen.domain.release import Release, config_digest
@@ -36,6 +37,7 @@ async def deploy(
 ) -> DeployResult:
     """Build the image where it is not built yet, make a release, and roll it out."""
     asker.check(Role.DEPLOYER, data.environment)
+    refuse_beyond(providers.gateway_mode, data.environment, data.spec)
     signed = structs.replace(data, by=asker.signs(data.by))
     act = Act(signed.by, "deploy", data.environment, data.spec.service, break_glass)
     await check_deployment(providers, act, data.spec)
@@ -47,6 +49,7 @@ async def deploy(
 async def try_dry(providers: Here, asker: Asker, data: JSONBody[DeployRequest]) -> DryRun:
     """Return what a deployment would do if all went well. The image is built, through its gates; nothing else happens."""
     asker.check(Role.DEPLOYER, data.environment)
+    refuse_beyond(providers.gateway_mode, data.environment, data.spec)
     refuse_claimed(
         service_key(data.environment, data.spec.service), names(data.spec.host_names), await providers.gateway.hosts()
     )

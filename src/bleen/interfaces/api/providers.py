@@ -12,6 +12,7 @@ from bleen.domain.allowance import Allowance
 from bleen.domain.base import Exported
 from bleen.domain.command import Command
 from bleen.domain.errors import NotFound
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.image import Digest, Image
 from bleen.domain.issuer import Access
 from bleen.domain.notice import Notice
@@ -116,6 +117,8 @@ class Providers:
     environment: str = "dev"
     regions: tuple[str, ...] = ("local",)
     gateway_port: int = 8080
+    gateway_mode: GatewayMode = GatewayMode.ENVOY
+    """What the gateways are: what they cannot do is refused before it begins."""
     clock: Callable[[], datetime] = _now
     four_eyes: frozenset[str] = frozenset()
     """Environments where nobody approves what they deployed themselves."""

@@ -12,6 +12,7 @@ from bleen.domain.access import Role
 from bleen.domain.codec import encode
 from bleen.domain.command import Advance, Command, Exempt
 from bleen.domain.errors import NothingToDo
+from bleen.domain.fidelity import refuse_removal_behind
 from bleen.domain.fleet import LogLine
 from bleen.domain.removal import Removing
 from bleen.domain.rollout import Promoted, Rollout
@@ -176,6 +177,7 @@ async def remove(
     """
     where = environment or providers.environment
     await reading.service_view(providers, where, service)
+    refuse_removal_behind(providers.gateway_mode, where, service)
     await check_match(providers, where, service, if_match)
     act = Act(asker.signs(by), "remove", where, service, break_glass)
     await check_removal(providers, act)

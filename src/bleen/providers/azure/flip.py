@@ -14,7 +14,8 @@ import msgspec
 from bleen.domain.canary import Metric
 from bleen.domain.codec import Value, digest_of
 from bleen.domain.comparison import Comparison
-from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotConverged, Unreachable
+from bleen.domain.errors import BleenError, Conflict, LawBroken, NotConverged, Unreachable
+from bleen.domain.fidelity import unremovable
 from bleen.domain.listing import Listing, named, owners, refuse, service_key
 from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, BackendSeen, EndpointSeen, GatewaySeen, Route
@@ -236,9 +237,7 @@ class FlipGateway:
         """Do nothing where there is no route; InvalidInput where there is one: a rule refers to something, always."""
         table = (await self._flip.blob.read()).table
         if service_key(environment, service) in table.by_key():
-            why = "a rule of Application Gateway refers to a pool, always"
-            next = f"take {service} out of services in Terraform, when nothing of it runs any more"
-            raise InvalidInput(f"the gateway cannot answer 404 for {service}", why=why, next=next)
+            raise unremovable(environment, service)
 
     async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
         """Return what the gateway has. While an update of this service is under way it has not ``answered``."""
