@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from bleen.domain.edges import choose, quantile, since, tails
+from bleen.domain.edges import KNOWN, MACHINES, choose, quantile, since, tails
 from bleen.domain.evidence import (
     Evidence,
     Margins,
@@ -244,6 +244,15 @@ def test_latencies_all_alike_have_room_for_the_difference_of_two_machines() -> N
     """A service that always takes 49 ms: a canary that takes 5 % longer is beyond no edge."""
     for edge in choose(lognormal(5000, sigma=0.01), 1.5):
         assert edge.canary >= 1.05 * edge.baseline
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_edge_that_few_requests_placed_grants_the_whole_difference_of_machines(seed: int) -> None:
+    """Where fewer than 60 requests lie beyond, their spacing is chance: 12 % is granted, to half the width of a bucket."""
+    edges = choose(lognormal(3000, seed), 1.5)
+    few = [edge for edge in edges if edge.tail * 3000 < KNOWN]
+    assert few
+    assert all(edge.canary >= (MACHINES - 0.05) * edge.baseline for edge in few)
 
 
 def test_few_buckets_suffice() -> None:
