@@ -67,10 +67,11 @@ def refuse_beyond(mode: GatewayMode, environment: str, service: Service) -> None
     found = list(lacks(mode, service))
     if found:
         first, more = found[0], f", and {len(found) - 1} more" if len(found) > 1 else ""
+        tells = "bleen validate tells all of it, with infrastructure/azure.yaml"
         raise InvalidInput(
             f"{first.what} in {environment}, whose gateway is {mode}{more}",
             why=first.why,
-            next=f"in place of {'.'.join(first.place)}: {first.instead}\nbleen validate tells all of it, with infrastructure/azure.yaml",
+            next=f"in place of {'.'.join(first.place)}: {first.instead}\n{tells}",
         )
 
 
