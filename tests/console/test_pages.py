@@ -2,10 +2,13 @@
 
 import httpx
 import pytest
+from msgspec import structs
 
 from bleen.domain.access import Role
 from bleen.domain.duration import seconds
+from bleen.domain.finding import Finding, Severity
 from bleen.domain.image import Directory
+from bleen.domain.policy import Policy, Waiver
 from bleen.domain.release import Runtime
 from bleen.domain.service import BlueGreen, Service
 from bleen.interfaces.client import Client
@@ -179,6 +182,36 @@ def test_every_page_is_good(seated: Seat, client: Client) -> None:
         seated.see(words)
         seated.page.wait_for_timeout(300)
         seated.is_good()
+
+
+def test_an_image_is_judged_as_its_last_release_was(estate: Estate, seated: Seat, client: Client) -> None:
+    """Who answers for which finding, until when and why; what blocks; and whether it may be released as it is."""
+    hole, leak = (
+        Finding("CVE-2026-1", Severity.CRITICAL, "a hole", "libfoo"),
+        Finding("CVE-2026-2", Severity.LOW, "a leak", "libbar"),
+    )
+    estate.scanner.find("1", hole, leak)
+    waiver = Waiver("CVE-2026-1", "ann@example.org", "not reachable", "2099-01-31")
+    client.deploy(structs.replace(request(), policy=Policy(waivers=(waiver,))))
+    until(client, settled)
+    seated.sign_in(client.link("ada").code)
+    seated.go(f"/images/{client.images().images[0].digest}")
+    seated.see("waived by ann@example.org until 2099-01-31")
+    seated.see("not reachable")
+    seated.see("It may be released")
+    seated.is_good()
+
+
+def test_what_blocks_an_image_is_said(estate: Estate, seated: Seat, client: Client) -> None:
+    """Found after it was released, with nobody who answers for it."""
+    client.deploy(request())
+    until(client, settled)
+    estate.scanner.find("1", Finding("CVE-2026-1", Severity.CRITICAL, "a hole", "libfoo", fix="use libfoo 1.1"))
+    seated.sign_in(client.link("ada").code)
+    seated.go(f"/images/{client.images().images[0].digest}")
+    seated.see("1 finding would keep it")
+    seated.see("blocks")
+    seated.is_good()
 
 
 def test_the_log_is_proved_on_demand(seated: Seat, client: Client) -> None:

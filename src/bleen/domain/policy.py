@@ -148,6 +148,12 @@ def entry_of(image: Digest, judgement: Judgement) -> Gated:
     )
 
 
+def policy_of(judged: Gated) -> Policy:
+    """Return as much of the policy as decided a judgement: the file itself belongs to whoever deploys."""
+    waivers = dict.fromkeys(waived.waiver for waived in judged.waived)
+    return Policy(block=judged.blocks, environments={}, waivers=tuple(waivers))
+
+
 def blocked(name: str, judgement: Judgement, image: Digest = "") -> ImageBlocked:
     """Return the error of an image that may not be released: the worst finding, its package, and its fix.
 

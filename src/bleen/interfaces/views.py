@@ -256,7 +256,8 @@ class ScanOrder(Value, frozen=True):
     """Scan an image, and judge what is found."""
 
     environment: str
-    policy: Policy
+    policy: Policy | None = None
+    """None: the one by which a release of this image was last judged there, else the default."""
 
 
 class ScanView(View, frozen=True):

@@ -13,7 +13,7 @@ from bleen.domain.image import Digest, Image
 from bleen.domain.ledger import BaseRenewed, Draft, Entry, Query, ReleaseMade, RenewalBegun, RolloutStarted
 from bleen.domain.pipeline import OfMove, OfRenewal, Plan
 from bleen.domain.plan import serving_now
-from bleen.domain.policy import Gated, Policy
+from bleen.domain.policy import Gated, Policy, policy_of
 from bleen.domain.release import Release
 from bleen.domain.renewal import Agenda, Move, Renew, Renewal, closed, is_due, next_step, opened
 from bleen.domain.rollout import Rollout
@@ -99,11 +99,10 @@ class Renewing:
         await shop.comply(structs.replace(order, findings=passed.findings))
 
     async def _policy(self, environment: str, service: str) -> Policy:
-        """Return what the last judgement there went by: the file belongs to whoever deploys."""
+        """Return what the last judgement there went by."""
         for entry in await self._entries(environment, service, "gated"):
             if isinstance(entry.event, Gated):
-                waivers = dict.fromkeys(waived.waiver for waived in entry.event.waived)
-                return Policy(block=entry.event.blocks, environments={}, waivers=tuple(waivers))
+                return policy_of(entry.event)
         return Policy()
 
     async def _roll_out(self, step: Move, release: Release) -> None:

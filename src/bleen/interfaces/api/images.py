@@ -16,10 +16,11 @@ from bleen.domain.base import Exported, Stage
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, Conflict, NotFound
 from bleen.domain.finding import together
+from bleen.domain.image import Digest
 from bleen.domain.inventory import BillFormat
 from bleen.domain.keeping import Kept, keeping
 from bleen.domain.ledger import Entry, Query
-from bleen.domain.policy import judge
+from bleen.domain.policy import Gated, Policy, judge, policy_of
 from bleen.domain.provenance import Provenance
 from bleen.domain.release import Release
 from bleen.domain.views import removed
@@ -81,8 +82,15 @@ async def scan_image(providers: Here, digest: FromPath[str], data: JSONBody[Scan
     asked = (providers.scanner.scan(digest), providers.scanner.comply(digest))
     image, scan, rules = await asyncio.gather(providers.builder.find(digest), *asked)
     scan = together(scan, rules)
-    judgement = judge(scan.findings, data.policy, data.environment, providers.clock().date())
+    policy = data.policy or await _last_policy(providers, digest, data.environment)
+    judgement = judge(scan.findings, policy, data.environment, providers.clock().date())
     return ScanView(image=image, scan=scan, judgement=judgement)
+
+
+async def _last_policy(providers: Providers, digest: Digest, environment: str) -> Policy:
+    """Return what a release of the image was last judged by; the default where there was none."""
+    judged = await providers.ledger.read(Query(environment=environment, kinds=("gated",), limit=_MANY, newest=True))
+    return next((policy_of(e.event) for e in judged if isinstance(e.event, Gated) and e.event.image == digest), Policy())
 
 
 @post("/v1/image-builds", status_code=200, opt=BUILD, media_type="application/x-ndjson", sync_to_thread=False)

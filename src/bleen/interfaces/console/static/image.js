@@ -53,22 +53,36 @@ function Layers({ layers }) {
 const RANK = ["critical", "high", "medium", "low", "not-checked"];
 
 function Findings({ path, environment }) {
-  const [seen, problem] = useValue(() => post(`${path}/scan`, { environment, policy: {} }), [path]);
+  const [seen, problem] = useValue(() => post(`${path}/scan`, { environment }), [path]);
   if (!seen) return html`<${Missing} problem=${problem} what="what is inside" />`;
-  const { scan } = seen;
-  const found = [...scan.findings].sort((a, b) => RANK.indexOf(a.severity) - RANK.indexOf(b.severity));
+  const { scan, judgement } = seen;
+  const found = [
+    ...judgement.blocking.map((finding) => ({ finding, answer: "blocks" })),
+    ...judgement.open.map((finding) => ({ finding })),
+    ...judgement.waived,
+  ].sort((a, b) => RANK.indexOf(a.finding.severity) - RANK.indexOf(b.finding.severity));
   return html`
+    <${Verdict} judgement=${judgement} environment=${environment} />
     ${found.length ? html`<table class="stack">
-      <thead><tr><th>Severity</th><th>Finding</th><th>What</th><th>Where</th></tr></thead>
-      <tbody>${found.map((each) => html`
-        <tr key=${each.id + each.where}>
+      <thead><tr><th>Severity</th><th>Finding</th><th>What</th><th>Where</th><th>Answer</th></tr></thead>
+      <tbody>${found.map(({ finding: each, answer, waiver }) => html`
+        <tr key=${each.id + each.package + each.where}>
           <td class="severity ${each.severity}">${each.severity}</td>
           <td data-name="Finding" class="mono">${each.id}</td>
           <td data-name="What" class="wide">${each.what}${each.fixed && html` <span class="quiet">fixed in ${each.fixed}</span>`}</td>
           <td data-name="Where" class="mono wide">${each.where || each.package}</td>
+          <td data-name="Answer" class="wide ${answer ? "short" : ""}">${answer || (waiver
+            ? html`waived by ${waiver.owner} until ${waiver.expires} <span class="quiet">${waiver.reason}</span>` : html`<span class="quiet">does not block</span>`)}</td>
         </tr>`)}</tbody></table>` : html`<p>Nothing was found by those who looked.</p>`}
     <details class="looked"><summary>${counted(scan.checks.length, "check")} looked</summary>
       <ul>${scan.checks.map((check) => html`<li key=${check.name}><b>${check.name}</b> <span class="quiet">${check.looked_at}</span></li>`)}</ul></details>`;
+}
+
+function Verdict({ judgement, environment }) {
+  const { blocking, waived, blocks } = judgement;
+  const said = blocking.length ? html`<b class="late">${counted(blocking.length, "finding")} would keep it</b> from ${environment}`
+    : html`<b class="good">It may be released</b> to ${environment}`;
+  return html`<p>${said}, where ${blocks.join(" and ") || "nothing"} blocks${waived.length > 0 && `; somebody answers for ${waived.length}`}.</p>`;
 }
 
 function Long({ rows, what }) {
