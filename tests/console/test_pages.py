@@ -214,6 +214,27 @@ def test_what_blocks_an_image_is_said(estate: Estate, seated: Seat, client: Clie
     seated.is_good()
 
 
+def test_a_service_is_removed_with_a_reason(seated: Seat, client: Client) -> None:
+    """After a question; its page says then who removed it and why, and so does its history once it is back."""
+    first(client, "hello")
+    until(client, lambda view: view.progress is None and settled(view))
+    seated.sign_in(client.link("ada").code)
+    seated.go("/services/hello")
+    seated.page.get_by_role("button", name="Remove").click()
+    seated.see("Releases and history stay")
+    seated.page.get_by_label("Why, for the history").fill("nobody uses it")
+    seated.is_good()
+    seated.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    seated.see("there is no service hello in dev any more")
+    seated.see("nobody uses it")
+    first(client, "hello", "1.0.1")
+    seated.go("/")
+    seated.go("/services/hello")
+    seated.see("Removed by ada")
+    assert seated.page.get_by_role("button", name="Roll back").count() == 0
+    seated.complaints = [told for told in seated.complaints if "404" not in told]
+
+
 def test_the_log_is_proved_on_demand(seated: Seat, client: Client) -> None:
     """The audit says how many entries were proved."""
     waiting(client)

@@ -16,6 +16,7 @@ from bleen.workflows.messages import DeployRequest
 from tests.interfaces.conftest import Bleen
 from tests.interfaces.estate import Estate
 from tests.interfaces.test_api import request, until
+from tests.interfaces.test_overview import verbs
 
 CANARY = Canary(steps=(Weight(10), Measure(), Weight(100)))
 
@@ -55,6 +56,7 @@ def test_a_removal_is_refused_before_it_begins(idle: Estate, flipping: Client) -
     with pytest.raises(InvalidInput, match="cannot answer 404 for hello"):
         flipping.remove("dev", "hello", RemovalOrder("ada", "nobody uses it"))
     assert until(flipping, lambda view: view.removing is None).stable
+    assert verbs(idle) == []
     assert not idle.run(idle.ledger.read(Query(kinds=("removal-decided",))))
 
 

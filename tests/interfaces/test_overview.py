@@ -78,12 +78,22 @@ def test_acts_are_those_that_make_sense_and_that_one_may(estate: Estate, client:
     assert verbs(estate) == ["promote", "resume", "abort"]
 
 
+def test_what_is_at_rest_can_be_removed_by_a_deployer(estate: Estate, client: Client) -> None:
+    """Not by a viewer, and not while a rollout is under way."""
+    client.deploy(request())
+    until(client, lambda v: v.progress is None and settled(v))
+    secret = {role: client.make_token(TokenOrder("ada", {"dev": role}, "t")).secret for role in Role}
+    assert [verbs(estate, secret[role]) for role in (Role.VIEWER, Role.DEPLOYER)] == [[], ["remove"]]
+    client.deploy(request("2", strategy=ASKS))
+    until(client, lambda v: v.progress is not None and type(v.progress.decision).__name__ == "AskHuman")
+    assert "remove" not in verbs(estate)
+
+
 def test_what_is_promoted_can_be_rolled_back(estate: Estate, client: Client) -> None:
     """While the old fleet is warm; the first release has nothing to go back to."""
     client.deploy(request())
-    until(client, settled)
-    assert verbs(estate) == []
-    until(client, lambda v: v.progress is None)
+    until(client, lambda v: v.progress is None and settled(v))
+    assert verbs(estate) == ["remove"]
     client.deploy(request("2"))
     until(client, settled)
     assert verbs(estate) == ["rollback"]

@@ -9,6 +9,7 @@ from bleen.domain.access import Identity, Role
 from bleen.domain.command import Abort, Advance, Command, GoBack, Pause, Resume, accept
 from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.errors import NothingToDo
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.rollout import Promoted, Rollout
 from bleen.domain.traffic import Colour
 from bleen.domain.verdict import Assessment
@@ -54,7 +55,7 @@ async def show_live(providers: Here, asker: Asker, service: FromPath[str], envir
         row=row_of(view),
         steps=_steps(rollout) if rollout else (),
         evidence=_evidence(rollout.assessment) if rollout and rollout.assessment else None,
-        acts=_acts(view, asker),
+        acts=_acts(view, asker, providers.gateway_mode),
         etag=etag_of(standing_of(view)),
         outcomes=tuple(outcome_words(past.outcome) if past.outcome else "under way" for past in view.history),
     )
@@ -156,10 +157,12 @@ def _evidence(seen: Assessment) -> EvidenceView:
     )
 
 
-def _acts(view: ServiceView, asker: Identity) -> tuple[Act, ...]:
+def _acts(view: ServiceView, asker: Identity, mode: GatewayMode) -> tuple[Act, ...]:
     """Return what can be told now, by whoever asks: `accept` itself says whether it makes sense."""
     rollout = view.progress.rollout if view.progress else None
     found = [Act(verb, _means(verb, view)) for verb, command in _COMMANDS.items() if _makes_sense(rollout, command, view)]
+    if rollout is None and view.removing is None and mode is not GatewayMode.FLIP:
+        found.append(Act("remove", _removal(view)))
     return tuple(act for act in found if asker.may(_needs(act.verb), view.environment))
 
 
@@ -178,7 +181,7 @@ def _needs(verb: str) -> Role:
 
 def _makes_sense(rollout: Rollout | None, command: Command, view: ServiceView) -> bool:
     if rollout is None:
-        return isinstance(command, GoBack) and len([past for past in view.history if isinstance(past.outcome, Promoted)]) > 1
+        return isinstance(command, GoBack) and _leads_back(view)
     if isinstance(command, Pause) and rollout.paused_since is not None:
         return False
     if isinstance(command, GoBack) and not isinstance(rollout.outcome, Promoted):
@@ -188,6 +191,12 @@ def _makes_sense(rollout: Rollout | None, command: Command, view: ServiceView) -
     except NothingToDo:
         return False
     return True
+
+
+def _leads_back(view: ServiceView) -> bool:
+    """Return whether there was another release since the service was first deployed, or last removed."""
+    promoted = [past for past in view.history if isinstance(past.outcome, Promoted)]
+    return bool(promoted) and promoted[0].origin is not None
 
 
 def _means(verb: str, view: ServiceView) -> str:
@@ -204,6 +213,12 @@ def _means(verb: str, view: ServiceView) -> str:
         "abort": f"Stop the rollout of {new} and give all traffic of {view.service} to {old}.",
         "rollback": f"Give all traffic of {view.service} back to {old}, which is still warm.",
     }[verb]
+
+
+def _removal(view: ServiceView) -> str:
+    name = view.service
+    stay = f"Releases and history stay, and bleen deploy {name} brings it back."
+    return f"Take {name} out of {view.environment}: its route first, then what runs. {stay}"
 
 
 ROUTES = (show_overview, show_live)

@@ -1,11 +1,12 @@
 // What the viewer may tell the rollout now: a button each, and a question before anything is done.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
-import { post } from "./api.js";
+import { post, remove } from "./api.js";
 import { Trouble } from "./words.js";
 
-const LABELS = { promote: "Promote", pause: "Pause", resume: "Resume", abort: "Abort", rollback: "Roll back" };
-const BACK = ["abort", "rollback"];
+const LABELS = { promote: "Promote", pause: "Pause", resume: "Resume", abort: "Abort", rollback: "Roll back", remove: "Remove" };
+const BACK = ["abort", "rollback", "remove"];
+const ASKED = ["promote", "remove"];
 
 export function Acts({ me, service, acts, etag, motion, done }) {
   const [asked, ask] = useState(null);
@@ -30,11 +31,12 @@ function Confirm({ me, service, act, close }) {
   const [state, set] = useState({});
   useEffect(() => dialog.current.showModal(), []);
   const [glass, breaks] = useState("");
-  const four = act.verb === "promote" && me.four_eyes.includes(me.environment);
+  const [reason, because] = useState("");
+  const four = ASKED.includes(act.verb) && me.four_eyes.includes(me.environment);
   const go = async () => {
     set({ busy: true });
     try {
-      await send(me, service, act, glass);
+      await send(me, service, act, glass, reason);
       close(`${act.label}: asked for.`);
     } catch (problem) {
       set({ problem });
@@ -42,9 +44,11 @@ function Confirm({ me, service, act, close }) {
   };
   return html`
     <dialog ref=${dialog} aria-labelledby="asked" onClose=${() => close(null)}>
-      <h2 id="asked">${act.label} ${service} in ${me.environment}?</h2>
+      <h2 id="asked">${act.label} ${service} ${act.verb === "remove" ? "from" : "in"} ${me.environment}?</h2>
       <p>${act.means}</p>
       ${state.problem && html`<${Trouble} problem=${state.problem} />`}
+      ${act.verb === "remove" && html`<label class="glass">Why, for the history
+        <input value=${reason} maxlength="500" onInput=${(event) => because(event.target.value)} /></label>`}
       ${four && html`<label class="glass">In an emergency, without the approval by somebody else: the reason, of which everybody hears
         <input value=${glass} maxlength="500" onInput=${(event) => breaks(event.target.value)} /></label>`}
       <div class="acts">
@@ -55,10 +59,11 @@ function Confirm({ me, service, act, close }) {
 }
 
 // A yes is to what was looked at, and to nothing that came since; to pause and to go back makes sense whatever came.
-function send(me, service, { verb, etag }, glass) {
+function send(me, service, { verb, etag }, glass, reason) {
   const path = `/v1/services/${encodeURIComponent(service)}`;
   const where = { environment: me.environment };
   if (verb === "rollback") return post(`${path}/rollback`, { by: me.name }, where);
-  const headers = verb === "promote" && etag ? { "if-match": etag } : {};
+  const headers = ASKED.includes(verb) && etag ? { "if-match": etag } : {};
+  if (verb === "remove") return remove(path, { ...where, by: me.name, reason, break_glass: glass }, headers);
   return post(`${path}/commands`, { type: verb, by: me.name }, { ...where, break_glass: glass }, headers);
 }

@@ -35,6 +35,7 @@ export async function signOut() {
 export const forget = () => localStorage.removeItem(KEEP);
 
 export const get = (path, query = {}) => send("GET", path + encoded(query));
+export const remove = (path, query = {}, headers = {}) => send("DELETE", path + encoded(query), undefined, headers);
 export const post = (path, body, query = {}, headers = {}) => send("POST", path + encoded(query), body, headers);
 
 /** Return the answer to a request, not yet read; throws a Problem. */

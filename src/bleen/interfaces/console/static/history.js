@@ -46,6 +46,8 @@ export function Past({ service, environment, version }) {
           <td data-name="Began" class="num"><${Time} at=${past.started} /></td>
         </tr>`)}</tbody>
     </table>
+    ${value.removals.length > 0 && html`<ul class="seen">${value.removals.map((each) => html`
+      <li key=${each.at}>Removed by ${each.by}, <${Time} at=${each.at} />${each.reason && `: ${each.reason}`}</li>`)}</ul>`}
     ${value.rollouts.length === limit && html`<button class="plain" onClick=${() => more(limit * 5)}>Show more</button>`}`;
 }
 

@@ -16,7 +16,7 @@ export function ServicePage({ me, names: [service] }) {
   const [seen, problem, again] = useValue(() => get(`${path}/live`, where), [service], 2);
   useEffect(() => void (document.title = `${service} · Bleen`), [service]);
   useEvents((names) => (names.has(service) || names.has("*")) && again(), [service]);
-  if (!seen) return html`<${Waiting} problem=${problem} what=${service} />`;
+  if (!seen || problem?.status === 404) return html`<${Waiting} problem=${problem} what=${service} />`;
   const { row } = seen;
   return html`
     <div class="title">
@@ -32,7 +32,7 @@ export function ServicePage({ me, names: [service] }) {
       <div class="colours">
         <${Slot} row=${row} colour="blue" /><${Split} row=${row} /><${Slot} row=${row} colour="green" />
       </div>
-      ${row.motion ? html`<${Motion} seen=${seen} />` : html`<p class="quiet">Nothing is under way.</p>`}
+      ${row.motion ? html`<${Motion} seen=${seen} />` : html`<p class="quiet">${leaving(seen.service.removing)}</p>`}
       <${Acts} key=${row.motion?.rollout} me=${me} service=${service} acts=${seen.acts} etag=${seen.etag} motion=${row.motion} done=${again} />
     </section>
     <div class="columns ${seen.steps.length ? "" : "one"}">
@@ -47,6 +47,10 @@ export function ServicePage({ me, names: [service] }) {
     <section class="sheet" aria-label="History"><h2>History</h2><${Past} service=${service} environment=${me.environment} version=${seen.service.history.map((h) => `${h.id}${h.settled}`).join()} /></section>
     <section class="sheet" aria-label="Instances"><${Instances} service=${service} seen=${seen} /></section>`;
 }
+
+const leaving = (removing) => (removing
+  ? `It is being removed by ${removing.by}, since ${clock(removing.since)}.${removing.error && ` Not carried out yet, it is tried again: ${removing.error}`}`
+  : "Nothing is under way.");
 
 /** Where it stands, and why. */
 function Motion({ seen }) {
