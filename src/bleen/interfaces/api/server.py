@@ -44,6 +44,7 @@ from bleen.interfaces.api.schema import Description
 from bleen.interfaces.api.sessions import Sessions
 from bleen.interfaces.api.signals import Signals
 from bleen.interfaces.console import pages
+from bleen.providers.web import WebServer
 
 ROOMS = (
     parts,
@@ -112,7 +113,7 @@ async def serve(api: Litestar, port: int) -> None:
         # The guard itself looks at what a proxy says of an address: uvicorn would believe any program of this machine.
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "proxy_headers": False}
         config = uvicorn.Config(api, timeout_graceful_shutdown=2, lifespan="on", **quiet)
-        await uvicorn.Server(config).serve(sockets=[door])
+        await WebServer(config).serve(sockets=[door])
 
 
 def _listen(port: int) -> socket.socket:

@@ -27,6 +27,7 @@ from bleen.domain.fleet import FleetOrder
 from bleen.providers.local.agent import Agent
 from bleen.providers.local.watchdog import Watched
 from bleen.providers.local.wire import Health, Retirement, status, to_body
+from bleen.providers.web import WebServer
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -180,13 +181,13 @@ async def serve(agent: Agent, path: Path, lock: int) -> None:
     await agent.begin()
     config = uvicorn.Config(AgentApi(agent), http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
     config.timeout_graceful_shutdown = 2
-    server = uvicorn.Server(config)
+    server = WebServer(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(agent.stopped.wait())
     watched = Watched(agent.machine.logs / "agent.log")
     looking = asyncio.create_task(watched.run())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
+    server.end()
     stopped.cancel()
     with suppress(asyncio.CancelledError):
         await serving
