@@ -4,8 +4,10 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 ONLY   ?=
-# Tests with real traffic, which have the machine for themselves.
+# Tests with real traffic: beside each other, and beside nothing else.
 ALONE  := tests/providers/envoy tests/azure tests/console tests/journeys
+# Two files at once, begun in the order of tests/conftest.py: what a file's tests share is made once.
+TWO    := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check terraform-check bench soak up lock vendor clean
 
@@ -18,8 +20,8 @@ up: .venv/ready
 test: .venv/ready .venv/terraform/ready
 	@sh tests/debian-packages.sh
 	@sh tests/npm-packages.sh
-	$(BIN)/pytest -q -n 2 --dist loadfile $(ALONE:%=--ignore=%)
-	$(BIN)/pytest -q $(ALONE)
+	$(BIN)/pytest -q $(TWO) $(ALONE:%=--ignore=%)
+	$(BIN)/pytest -q $(TWO) $(ALONE)
 
 # The Azure part alone: Terraform modules and the Packer template, against the provider's schema and with no cloud.
 terraform-check: .venv/ready .venv/terraform/ready

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,30 @@ settings.load_profile("bleen")
 # CPython before 3.11.8 can fail with "AST constructor recursion depth mismatch" when the garbage collector runs while
 # pytest rewrites a module's assertions (python/cpython#106905). Collection is short: it can do without the collector.
 gc.disable()
+
+
+LONG = (
+    "azure/test_journeys.py",
+    "azure/test_flip_journeys.py",
+    "console/test_pages.py",
+    "journeys/test_blue_green.py",
+    "journeys/test_canary.py",
+    "journeys/test_canary_analysis.py",
+    "journeys/test_platform.py",
+    "providers/local/test_system.py",
+    "workflows/test_building.py",
+    "workflows/test_canary.py",
+    "workflows/test_deaths.py",
+    "workflows/test_renewal.py",
+    "workflows/test_rollouts.py",
+)
+"""Files that take a minute or more. They are begun first: one that began last would be waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first, and leave every other order as it is."""
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(tests).as_posix() not in LONG)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
