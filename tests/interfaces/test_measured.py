@@ -21,9 +21,10 @@ from bleen.interfaces.api.reading import whole
 from bleen.interfaces.cli.outcome import conclude
 from bleen.interfaces.cli.session import Session
 from bleen.interfaces.cli.tree import measured_lines, progress_line, rollout_lines, stack, time_left
+from bleen.interfaces.figures import figure
 from bleen.interfaces.thinning import thinned
+from bleen.interfaces.verdicts import assessment_words, verdict_name
 from bleen.interfaces.views import ServiceView, Urls
-from bleen.interfaces.words import assessment_words, figure, verdict_name
 from bleen.providers.memory.ledger import MemoryLedger
 from bleen.workflows.messages import Progress, Started
 from tests.contracts.ledger import a_release

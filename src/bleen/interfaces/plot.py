@@ -16,8 +16,9 @@ from bleen.domain.errors import InvalidInput, NotFound, StorageFull
 from bleen.domain.ledger import Commanded, Decided, Event, Measured, RolloutStarted, Settled
 from bleen.domain.traffic import Colour
 from bleen.domain.verdict import HOLDING, Assessment, Inconclusive, Reading
+from bleen.interfaces.verdicts import counts_strikes
 from bleen.interfaces.views import Explanation
-from bleen.interfaces.words import counts_strikes, outcome_words
+from bleen.interfaces.words import outcome_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from bleen.domain.ledger import Measured
+from bleen.interfaces.verdicts import verdict_name
 from bleen.interfaces.views import ExplainedLine
-from bleen.interfaces.words import verdict_name
 
 _SPARSE = 30.0
 """Seconds between two measurements that say the same."""

@@ -1,7 +1,6 @@
 """Domain values in words, the same in the API, the command line and the console."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import assert_never
 
 from bleen.domain.access import grants_words
@@ -42,7 +41,6 @@ from bleen.domain.policy import Gated
 from bleen.domain.removal import Drain, Gone, RemovalStep, Removing, Withdraw
 from bleen.domain.renewal import fix_words
 from bleen.domain.rollout import Aborted, Failed, Outcome, Promoted, RolledBack, Rollout, Superseded
-from bleen.domain.signals import Golden
 from bleen.domain.strategy import (
     Analyse,
     Commit,
@@ -60,21 +58,14 @@ from bleen.domain.strategy import (
     Watch,
 )
 from bleen.domain.traffic import Cohort, Colour, CookieCohort, HeaderCohort, Route, place
-from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
 from bleen.domain.views import Evidence, GatewayFact
+from bleen.interfaces.figures import counted
+from bleen.interfaces.verdicts import assessment_words
 
 _CHECKING = {
     CheckTime.BEFORE: "check before traffic",
     CheckTime.AMID: "check amid traffic",
     CheckTime.AFTER: "check under traffic",
-}
-_CAUSES = {
-    Cause.BAKING: ("not yet", "it bakes"),
-    Cause.MORE_REQUESTS: ("not yet", "more requests are needed"),
-    Cause.NO_TRAFFIC: ("unknown", "there are no requests"),
-    Cause.METRICS_GONE: ("held", "nobody counts"),
-    Cause.SHARED_OUTAGE: ("held", "both releases fail"),
-    Cause.STABLE_SICK: ("held", "the stable release fails"),
 }
 
 
@@ -217,30 +208,6 @@ def fleet_words(fleet: Fleet) -> str:
     return f"{fleet.slot.place} r{fleet.release} {fleet.ready}/{fleet.size} ready"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 instance``, ``2 instances``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def lasting(seconds: float | timedelta) -> str:
-    """Return a length of time as short as people read it: ``0.4s``, ``12s``, ``3m05s``, ``2h10m``."""
-    left = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    left = max(left, 0.0)
-    if left < 9.95:
-        return f"{left:.1f}s"
-    if left < 59.5:
-        return f"{left:.0f}s"
-    whole = round(left)
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """Return how long ago ``then`` was."""
-    return lasting(now - then)
-
-
 def event_words(event: Event) -> str:
     """Return what happened, without its reason."""
     match event:
@@ -367,77 +334,6 @@ def found_words(event: Event) -> tuple[str, ...]:
         case Checked(results):
             return tuple(f"{'passed' if result.passed else 'FAILED'} {result.name}: {result.detail}" for result in results)
     return ()
-
-
-def assessment_words(assessment: Assessment) -> list[str]:
-    """Return what the traffic has shown: a line for each metric, and the verdict in a sentence."""
-    return [*map(reading_words, assessment.readings), *map(signals_words, assessment.signals), verdict_words(assessment)]
-
-
-def signals_words(signals: Golden) -> str:
-    """Return ``r2 50.2/s, p50 3 ms, p95 11 ms, p99 20 ms; 5xx 0.2/s, reset 0.1/s; 12 connections, 0.12 cores, 34 MB``."""
-    slow = [f"{name} {figure(ms, 'ms')}" for name, ms in (("p50", signals.p50), ("p95", signals.p95), ("p99", signals.p99))]
-    bad = [f"{name} {figure(rate, '')}/s" for name, rate in sorted(signals.classes.items()) if name in ("4xx", "5xx")]
-    bad += [f"{name} {figure(rate, '')}/s" for name, rate in sorted(signals.reasons.items())]
-    full = [counted(signals.connections, "connection")]
-    full += [f"{signals.pending:,} waiting"] if signals.pending else []
-    full += [f"{figure(signals.cpu, '')} cores"] if signals.cpu is not None else []
-    full += [f"{signals.memory / 1e6:,.0f} MB"] if signals.memory is not None else []
-    parts = [", ".join([f"r{signals.release} {figure(signals.rate, '')}/s", *slow]), ", ".join(bad), ", ".join(full)]
-    return "; ".join(part for part in parts if part)
-
-
-def reading_words(reading: Reading) -> str:
-    """Return ``errors 5.2 % beside 0.11 %, evidence against it 3.1 of 4.6, for it 0.0 of 3.0``."""
-    name, new = reading.metric, figure(reading.canary, reading.unit)
-    if counts_strikes(reading):
-        return f"{name} {new}, out of bounds {reading.worse:.0f} times in a row of {reading.worse_at:.0f}"
-    old = figure(reading.baseline, reading.unit)
-    against, good = tally(reading.worse, reading.worse_at), tally(reading.fine, reading.fine_at)
-    return f"{name} {new} beside {old}, evidence against it {against}, for it {good}"
-
-
-def counts_strikes(reading: Reading) -> bool:
-    """Return whether a reading is a number within bounds: nothing is compared with it."""
-    return not reading.unit and reading.baseline is None
-
-
-def tally(evidence: float, enough: float) -> str:
-    """Return ``3.1 of 4.6``. Evidence for the contrary is none for this, so it begins at 0."""
-    return f"{max(evidence, 0.0):.1f} of {enough:.1f}"
-
-
-def figure(value: float | None, unit: str) -> str:
-    """Return ``0.11 %``, ``1,250 ms``; a dash where nothing is known."""
-    if value is None:
-        return "-"
-    number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"
-    return f"{number} {unit}".rstrip()
-
-
-def verdict_words(assessment: Assessment) -> str:
-    """Return the verdict in a sentence, with what it still takes."""
-    match assessment.verdict:
-        case Pass(why):
-            return f"good: {why}"
-        case Fail(_, why):
-            return f"bad: {why}"
-        case Inconclusive(cause, why, requests, seconds):
-            pace = f", {lasting(seconds)} at {figure(assessment.rate, '')} a second" if requests and seconds else ""
-            return f"{_CAUSES[cause][0]}: {why}{pace}"
-    assert_never(assessment.verdict)
-
-
-def verdict_name(verdict: Verdict) -> str:
-    """Return a verdict in a few words that stay the same while the figures change."""
-    match verdict:
-        case Pass():
-            return "it is good"
-        case Fail(metric):
-            return f"too bad: {metric}"
-        case Inconclusive(cause):
-            return _CAUSES[cause][1]
-    assert_never(verdict)
 
 
 def evidence_words(evidence: Evidence) -> str:

@@ -19,17 +19,9 @@ from bleen.interfaces.api.options import VIEW, Environment
 from bleen.interfaces.api.providers import Here
 from bleen.interfaces.api.standing import etag_of, standing_of
 from bleen.interfaces.glance import Act, ColourRow, EvidenceView, LiveView, Motion, Overview, ReadingRow, ServiceRow, StepRow
+from bleen.interfaces.verdicts import assessment_words, reading_words, verdict_name, verdict_words
 from bleen.interfaces.views import ServiceView
-from bleen.interfaces.words import (
-    assessment_words,
-    course_words,
-    decision_words,
-    outcome_words,
-    reading_words,
-    step_words,
-    verdict_name,
-    verdict_words,
-)
+from bleen.interfaces.words import course_words, decision_words, outcome_words, step_words
 from bleen.workflows.messages import Progress
 
 Named = Annotated[list[str] | None, QueryParameter(description="Only these services; default: all.")]

@@ -155,7 +155,7 @@ def _row(line: "AuditLine") -> tuple[str, ...]:
 
 
 def _tell(session: Session, report: "AuditReport", grown: int | None) -> None:
-    from bleen.interfaces.words import counted
+    from bleen.interfaces.figures import counted
 
     if report.clean:
         session.say(f"{report.size:,} entries: none was changed, removed or reordered ({report.seconds:.1f} s)")

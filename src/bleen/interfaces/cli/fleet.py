@@ -46,7 +46,8 @@ def instances(ctx: Context, service: ServiceName, env: Environment = None, json:
 
     Where they listen, and how they are.
     """
-    from bleen.interfaces.words import ago, instance_words
+    from bleen.interfaces.figures import ago
+    from bleen.interfaces.words import instance_words
 
     session: Session = ctx.obj
     with session.client() as client:

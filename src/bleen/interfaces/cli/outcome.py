@@ -7,8 +7,10 @@ from bleen.domain.told import named
 from bleen.domain.verdict import Pass
 from bleen.interfaces.cli.follow import Ending, Quest, follow
 from bleen.interfaces.cli.session import DETACHED, Session
+from bleen.interfaces.figures import counted, lasting
+from bleen.interfaces.verdicts import reading_words
 from bleen.interfaces.views import Returning, RollbackResult
-from bleen.interfaces.words import counted, course_words, lasting, outcome_words, reading_words
+from bleen.interfaces.words import course_words, outcome_words
 from bleen.workflows.messages import Refused, Resized, ScaleResult, Started, Steered, Unchanged
 
 

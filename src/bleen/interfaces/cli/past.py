@@ -98,7 +98,8 @@ def _id(text: str, parts: list[str], environment: str) -> str:
 
 
 def _row(rollout: "RolloutSummary") -> tuple[str, ...]:
-    from bleen.interfaces.words import lasting, outcome_words
+    from bleen.interfaces.figures import lasting
+    from bleen.interfaces.words import outcome_words
 
     return (
         rollout.id,
@@ -131,7 +132,8 @@ def _print(session: Session, found: "Explanation") -> None:
 
 def _print_line(session: Session, line: "ExplainedLine") -> None:
     from bleen.domain.ledger import Checked, Measured
-    from bleen.interfaces.words import assessment_words, evidence_words
+    from bleen.interfaces.verdicts import assessment_words
+    from bleen.interfaces.words import evidence_words
 
     by = f" (by {line.by})" if line.kind != "rollout-started" and line.by and _asked(line) else ""
     session.say(f"{line.after:>8.1f}s  {line.what}{by}", " " * 11)

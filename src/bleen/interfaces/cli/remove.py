@@ -85,7 +85,7 @@ def _confirmed(session: Session, view: "ServiceView") -> bool:
 
 def _stakes(view: "ServiceView") -> str:
     """Return what ends with the service."""
-    from bleen.interfaces.words import counted
+    from bleen.interfaces.figures import counted
 
     serves = f"{view.stable.name} of {view.service} serves at {view.urls.live}" if view.stable else f"{view.service} is there"
     running = counted(sum(len(fleet.instances) for fleet in view.fleets), "instance")

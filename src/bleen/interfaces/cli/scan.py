@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bleen.domain.finding import Finding, Severity
 from bleen.interfaces.cli.session import Session
-from bleen.interfaces.words import counted
+from bleen.interfaces.figures import counted
 
 if TYPE_CHECKING:
     from bleen.domain.policy import Judgement

@@ -29,8 +29,9 @@ from bleen.interfaces.cli.teller import Teller
 from bleen.interfaces.client import Client
 from bleen.interfaces.repository import LoadedService, find_service, runtime_of, with_version
 from bleen.interfaces.repository.examples import examples_folder
+from bleen.interfaces.verdicts import verdict_words
 from bleen.interfaces.views import ExplainedLine, GoBackOrder
-from bleen.interfaces.words import outcome_words, verdict_words
+from bleen.interfaces.words import outcome_words
 from bleen.providers.load import Load, LoadProcess, Mode, Sample
 from bleen.workflows.messages import DeployRequest, Refused, Started
 

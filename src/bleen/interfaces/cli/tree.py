@@ -31,23 +31,10 @@ from bleen.domain.strategy import (
 from bleen.domain.traffic import WHOLE, Colour, GatewaySeen
 from bleen.domain.trouble import deadline
 from bleen.domain.verdict import HOLDING, Fail, Inconclusive, Pass, Reading
+from bleen.interfaces.figures import ago, counted, figure, lasting, tally
+from bleen.interfaces.verdicts import counts_strikes, signals_words, verdict_name, verdict_words
 from bleen.interfaces.views import ServiceView
-from bleen.interfaces.words import (
-    ago,
-    counted,
-    counts_strikes,
-    decision_words,
-    figure,
-    instance_words,
-    lasting,
-    outcome_words,
-    removing_words,
-    signals_words,
-    step_words,
-    tally,
-    verdict_name,
-    verdict_words,
-)
+from bleen.interfaces.words import decision_words, instance_words, outcome_words, removing_words, step_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
