@@ -22,7 +22,7 @@ from bleen.interfaces.api.keyring import Keyring
 from bleen.interfaces.client import Client
 from bleen.interfaces.platform import Server
 from bleen.interfaces.problem import MEDIA_TYPE
-from bleen.interfaces.views import TokenOrder
+from bleen.interfaces.views import ScanOrder, TokenOrder
 from bleen.providers.memory.ledger import MemoryLedger
 from tests.interfaces.conftest import Bleen
 from tests.interfaces.estate import TOKEN, Estate
@@ -343,3 +343,15 @@ def test_tokens_are_typed(estate: Estate, bleen: Bleen) -> None:
         assert bleen("token", "create", *words).code == 2
     assert bleen("token", "create", "ada", "--grant", "dev=viewer", "--expires", "soon").code == 2
     assert bleen("token", "revoke", "nobody").code == 2
+
+
+def test_who_answers_for_findings_of_an_environment_is_for_its_viewers(
+    client: Client, make: Maker, holder: Callable[[str], Client]
+) -> None:
+    """A scan without a policy goes by that environment's last judgement: its waivers have names and reasons in them."""
+    client.deploy(request())
+    digest = client.images().images[0].digest
+    asker = holder(make(dev="viewer"))
+    assert asker.scan(digest, ScanOrder("dev")).judgement.environment == "dev"
+    with pytest.raises(Forbidden):
+        asker.scan(digest, ScanOrder("production"))

@@ -11,7 +11,7 @@ _DATE_SECONDS = 1.0
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn, told when to end: of its own it looks ten times a second, which is most of what an idle program does."""
+    """uvicorn, told when to end: of its own it looks ten times a second, however idle the program is."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

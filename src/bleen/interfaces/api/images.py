@@ -77,8 +77,10 @@ async def show_bill(providers: Here, digest: FromPath[str], form: FromQuery[Bill
 
 
 @post("/v1/images/{digest:str}/scan", status_code=200, opt=VIEW)
-async def scan_image(providers: Here, digest: FromPath[str], data: JSONBody[ScanOrder]) -> ScanView:
+async def scan_image(providers: Here, asker: Asker, digest: FromPath[str], data: JSONBody[ScanOrder]) -> ScanView:
     """What is wrong with an image, or a candidate, what nobody could look at, and what a policy says of it."""
+    if data.policy is None:  # who answers for what is told by that environment's own ledger
+        asker.check(Role.VIEWER, data.environment)
     asked = (providers.scanner.scan(digest), providers.scanner.comply(digest))
     image, scan, rules = await asyncio.gather(providers.builder.find(digest), *asked)
     scan = together(scan, rules)
