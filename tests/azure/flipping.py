@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from bleen.providers.azure.flip import Flip, FlipBackends, FlipGateway, Patience
+from bleen.providers.azure.flip import Flip, FlipBackends, FlipGateway
+from bleen.providers.azure.sight import Patience
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
 from tests.azure.world import azure, site

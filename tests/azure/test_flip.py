@@ -12,7 +12,8 @@ from bleen.domain.comparison import Comparison, Phase
 from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotConverged, NotFound, Unreachable
 from bleen.domain.traffic import Baseline, Colour, Route, Split
 from bleen.providers.azure.connection import Azure
-from bleen.providers.azure.flip import Flip, FlipGateway, NothingCounted
+from bleen.providers.azure.flip import Flip, FlipGateway
+from bleen.providers.azure.sight import NothingCounted
 from bleen.providers.azure.site import Container
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge

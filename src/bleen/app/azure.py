@@ -197,7 +197,8 @@ def _envoys(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
 
 
 def _flip(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
-    from bleen.providers.azure.flip import Flip, FlipBackends, FlipGateway, NothingCounted, Patience
+    from bleen.providers.azure.flip import Flip, FlipBackends, FlipGateway
+    from bleen.providers.azure.sight import NothingCounted, Patience
 
     patience = Patience(first=settings.azure_look.total_seconds())
     flip = Flip(azure, patience, lease=lease.id, check=lease.check)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bleen.domain.errors import InvalidInput, NotFound
-from bleen.domain.listing import Listing, named, service_key
+from bleen.domain.listing import Listing, service_key
 from bleen.domain.traffic import WHOLE, Colour, Route, Split
 from bleen.providers.azure.edge import Aim, Document
 from bleen.providers.azure.table import Table
@@ -19,6 +19,14 @@ class Seen:
     table: Table
     document: Document
     busy: bool
+
+    def having(self, environment: str, service: str) -> Listing | None:
+        """Return what the gateway has of a service; None where nobody can know."""
+        return having(self, environment, service)
+
+    def uses(self, name: str) -> bool:
+        """Return False: a rule refers to a colour, and who is there is named by a route."""
+        return False
 
 
 def confirmed(table: Table, document: Document) -> Table:
@@ -106,13 +114,3 @@ def refuse_beyond(route: Route) -> None:
     for what, there in asked.items():
         if there:
             raise InvalidInput(what, why=_NO_ROUTING, next=_INSTEAD)
-
-
-def may_name(seen: Seen, name: str) -> bool:
-    """Return whether the gateway names a backend in a route, or might: law 3 asks."""
-    for wanted in seen.table.listings:
-        before = seen.table.before().get(wanted.key)
-        possible = [wanted] if having(seen, wanted.environment, wanted.service) == wanted else [wanted, before]
-        if any(name in named(each.route) for each in possible if each and each.route):
-            return True
-    return False

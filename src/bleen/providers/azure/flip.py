@@ -5,44 +5,24 @@ last seen to have, is in the table of routes: the gateway has no place for a gen
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from bleen.domain.canary import Metric
-from bleen.domain.codec import Value, digest_of
-from bleen.domain.comparison import Comparison
-from bleen.domain.errors import BleenError, Conflict, LawBroken, NotConverged, Unreachable
+from bleen.domain.codec import digest_of
+from bleen.domain.errors import Conflict, NotConverged, Unreachable
 from bleen.domain.fidelity import unremovable
-from bleen.domain.listing import Listing, named, owners, refuse, service_key
-from bleen.domain.signals import Sample
-from bleen.domain.traffic import Backend, BackendSeen, EndpointSeen, GatewaySeen, Route
-from bleen.providers.azure.aims import Seen, aims, confirmed, having, may_name, refuse_beyond, refuse_unknown
+from bleen.domain.listing import Listing, refuse, service_key
+from bleen.domain.traffic import Backend, GatewaySeen, Route
+from bleen.providers.azure.aims import Seen, aims, confirmed, refuse_beyond, refuse_unknown
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.edge import Aim, Document, aimed, document_of
 from bleen.providers.azure.errors import speaking
 from bleen.providers.azure.operations import Note, Operations
 from bleen.providers.azure.pace import Pace
+from bleen.providers.azure.sight import Patience, Reading, Shared, forget, hosts, observed, routed
 from bleen.providers.azure.site import Container
-from bleen.providers.azure.table import Edit, Table, TableBlob, with_backends, with_listing, without
+from bleen.providers.azure.table import Edit, Table, TableBlob, with_backends, with_listing
 from bleen.providers.envoy.table import Rounds
-
-
-class Patience(Value, frozen=True):
-    """Seconds."""
-
-    converge: float = 10.0
-    """For a change to be there, before whoever ordered it is told that it is on its way."""
-    look: float = 0.5
-    """For which one look at the table serves all who watch."""
-    again: float = 2.0
-    """Before the gateway is asked again while somebody else updates it."""
-    first: float = 10.0
-    """Between two looks at a gateway that changes."""
-    longest: float = 900.0
-    """Between two looks at one that does not."""
 
 
 class Flip:
@@ -59,14 +39,10 @@ class Flip:
         self._patience = patience or Patience()
         first, longest = self._patience.first, self._patience.longest
         self._operations = Operations(azure, azure.container(Container.OPERATIONS), first / 10, first * 3, check)
-        self._pace = Pace(first, longest)
         self._rounds: Rounds[Listing] = Rounds(self._commit)
-        self._document: Document | None = None
-        self._fetches = self._believed = 0
-        """How many readings were begun, and the last one of these that is not believed any more, or is the one in hand."""
+        self._document = Reading(self._fetch, Pace(first, longest), _differs)
+        self._shared = Shared(self._look, self._patience.look)
         self._following: asyncio.Task[None] | None = None
-        self._lately: asyncio.Future[Seen] | None = None
-        self._until = 0.0
         self._trouble = ""
 
     # What is there
@@ -75,19 +51,14 @@ class Flip:
         """Return what is known, shared by all who watch; Resource Manager is asked only where it is time to, or ``anew``."""
         if anew:
             self._forget()
-        if self._lately is None or (self._lately.done() and time.monotonic() >= self._until):
-            self._until = time.monotonic() + self._patience.look
-            self._lately = asyncio.ensure_future(self._look())
-        return await asyncio.shield(self._lately)
+        return await self._shared.look()
 
     async def _look(self) -> Seen:
         table = (await self.blob.read()).table
         note = await self._operations.pending(self.name)
         if note is not None:
             self._follow(note)  # an earlier process began it, or nobody waits for it any more
-        document = self._document
-        if document is None or self._pace.due():
-            document = await self._fetch()
+        document = await self._document.lately()
         return Seen(table, document, busy=note is not None or self._changing or document.updating)
 
     @property
@@ -96,19 +67,12 @@ class Flip:
 
     def _forget(self) -> None:
         """Believe nothing that was asked for before now."""
-        self._document = self._lately = None
-        self._believed = self._fetches
+        self._document.forget()
+        self._shared.forget()
 
     async def _fetch(self) -> Document:
-        self._fetches += 1
-        mine = self._fetches
         with speaking(f"read the gateway {self.name}"):
-            found = await self._azure.network.application_gateways.get(self._azure.site.group, self.name)
-        document, before = document_of(found), self._document
-        self._pace.looked(changed=before is None or before.etag != document.etag or document.updating)
-        if mine > self._believed:  # else a later answer was here first, or something was changed meanwhile
-            self._document, self._believed = document, mine
-        return document
+            return document_of(await self._azure.network.application_gateways.get(self._azure.site.group, self.name))
 
     # What is changed
 
@@ -148,10 +112,11 @@ class Flip:
         await self.change(lambda table: confirmed(table, document))
         return True
 
-    async def change(self, edit: Edit) -> None:
-        """Write the table; what was read of it before is not shared any more."""
-        await self.blob.change(edit)
-        self._lately = None
+    async def change(self, edit: Edit) -> int:
+        """Write the table and return its version; what was read of it before is not shared any more."""
+        version = await self.blob.change(edit)
+        self._shared.forget()
+        return version
 
     async def _settled(self) -> Document:
         """Return the document once no update is under way, whoever began it. What ours ended with is raised."""
@@ -159,7 +124,7 @@ class Flip:
             note = await self._operations.pending(self.name)
             if note is not None:
                 await asyncio.shield(self._follow(note))
-            document = await self._fetch()
+            document = await self._document.anew()
             if not document.updating:
                 return document
             self._trouble = "another update of it is under way"
@@ -209,9 +174,14 @@ class Flip:
 
     async def close(self) -> None:
         """Stop following; the update goes on."""
+        await self._shared.close()
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+
+
+def _differs(before: Document | None, found: Document) -> bool:
+    return before is None or before.etag != found.etag or found.updating
 
 
 def _ordering(listing: Listing, document: Document) -> Edit:
@@ -241,30 +211,11 @@ class FlipGateway:
 
     async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
         """Return what the gateway has. While an update of this service is under way it has not ``answered``."""
-        unknown = GatewaySeen(gateway=self._flip.name, region=self._flip.region, answered=False)
-        try:
-            seen = await self._flip.look()
-        except BleenError:
-            return [unknown]
-        has = having(seen, environment, service)
-        if has is None:
-            return [unknown]
-        mine = [each for each in seen.table.backends if (each.environment, each.service) == (environment, service)]
-        backends = tuple(_told(each) for each in mine)
-        return [msgspec.structs.replace(unknown, answered=True, route=has.route, generation=has.generation, backends=backends)]
+        return await observed(self._flip, environment, service)
 
     async def hosts(self) -> Mapping[str, str]:
         """Return which service answers to which host name."""
-        return owners((await self._flip.blob.read()).table.by_key())
-
-
-def _told(backend: Backend) -> BackendSeen:
-    """Return a backend as the fleets told it: the gateway knows the address of its load balancer, and no instance.
-
-    So that an instance counts as healthy where its machine and Azure's health extension say so (law 2).
-    """
-    endpoints = tuple(EndpointSeen(endpoint=each, healthy=True, active=0) for each in backend.endpoints)
-    return BackendSeen(backend.colour, backend.release, endpoints, backend.baseline)
+        return await hosts(self._flip)
 
 
 class FlipBackends:
@@ -280,32 +231,12 @@ class FlipBackends:
 
     async def remove_backend(self, name: str) -> None:
         """Forget the backend; LawBroken(3) where the gateway routes to it, or might."""
-        if may_name(await self._flip.look(anew=True), name):
-            raise LawBroken(3, f"gateway {self._flip.name} still has a route to {name}, or is on its way to one")
-
-        def edit(table: Table) -> Table:
-            if any(name in named(each.route) for each in table.listings if each.route):
-                raise LawBroken(3, f"a route to {name} is written already")
-            return without(table, name)
-
-        await self._flip.change(edit)
+        await forget(self._flip, name)
 
     async def routed(self, name: str) -> bool:
         """Return whether the gateway names the backend in a route, or might: read anew; True where it is silent."""
-        try:
-            return may_name(await self._flip.look(anew=True), name)
-        except BleenError:
-            return True
+        return await routed(self._flip, name)
 
     async def active(self, name: str, address: str) -> int:
         """Return 1: nobody counts the requests under way to an instance, so that who leaves has its whole time to drain."""
         return 1
-
-
-class NothingCounted:
-    """The port `Metrics` behind a gateway that counts no requests by release."""
-
-    async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
-        """Raise Unreachable: there are no signals, and never will be."""
-        why = "Application Gateway counts no requests by release"
-        raise Unreachable("nobody counts the requests of a release", why=why, next="gateway_mode envoy has what counts them")

@@ -92,24 +92,35 @@ class Operations:
 
     async def follow(self, name: str, note: Note) -> None:
         """Return when the operation has ended well; else raise what Azure says of it."""
-        self._check_host(note.url)
         wait, pause = note.wait, self._least
         while True:
             await asyncio.sleep(max(wait, pause))
             pause = min(pause * 1.5, self._most)
-            with speaking(f"follow the change of {name}"):
-                response = await self._azure.compute.send_request(HttpRequest("GET", note.url))
-            wait = _wait(response.headers)
-            answer = _answer(response.status_code, response.content)
-            if answer.status in _UNDER_WAY:
-                continue
-            await self._forget(name)
-            if answer.status != "Succeeded":
-                failed = answer.error or _Failure(answer.status)
-                raise refused(f"change {name}", 0, failed.code, failed.message)
-            return
+            asked = await self._ask(name, note)
+            if asked is None:
+                return
+            wait = asked
 
-    async def _forget(self, name: str) -> None:
+    async def ended(self, name: str, note: Note) -> bool:
+        """Return whether the operation has ended well, asked once; False while it is under way."""
+        return await self._ask(name, note) is None
+
+    async def _ask(self, name: str, note: Note) -> float | None:
+        """Return the seconds until it may be asked again; None where the operation has ended well."""
+        self._check_host(note.url)
+        with speaking(f"follow the change of {name}"):
+            response = await self._azure.compute.send_request(HttpRequest("GET", note.url))
+        answer = _answer(response.status_code, response.content)
+        if answer.status in _UNDER_WAY:
+            return _wait(response.headers)
+        await self.forget(name)
+        if answer.status != "Succeeded":
+            failed = answer.error or _Failure(answer.status)
+            raise refused(f"change {name}", 0, failed.code, failed.message)
+        return None
+
+    async def forget(self, name: str) -> None:
+        """Remove the note of an operation whose end was seen."""
         try:
             await self._notes.delete_blob(name)
         except AzureError:
