@@ -10,6 +10,7 @@ from bleen.providers.azure.gateway import AzureBackends, AzureGateway
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
 from tests.azure.flipping import FlipRun, make_edge
+from tests.azure.mixing import MixedRun, make_pools
 from tests.azure.tier import TierRun
 from tests.fixtures.envoy import Instances
 
@@ -50,6 +51,20 @@ def edge(cloud: Cloud) -> Edge:
 async def flipping(cloud: Cloud, edge: Edge) -> AsyncIterator[FlipRun]:
     """A controller's ports over it."""
     run = FlipRun(cloud)
+    yield run
+    await run.close()
+
+
+@pytest.fixture
+def pools(cloud: Cloud) -> Edge:
+    """An Application Gateway whose pools are filled by a controller, for the services hello and other."""
+    return make_pools(cloud)
+
+
+@pytest.fixture
+async def mixing(cloud: Cloud, pools: Edge) -> AsyncIterator[MixedRun]:
+    """A controller's ports over it."""
+    run = MixedRun(cloud)
     yield run
     await run.close()
 

@@ -6,6 +6,8 @@
     operations.py  long-running operations
     compute.py     scale sets (Flexible) and their machines       gallery.py  versions of images
     network.py     pools of load balancers                        storage.py  blobs with etags
+    edges.py       Application Gateways                           nics.py     interfaces of machines, and who is in which pool
+    front.py       what traffic meets at an Application Gateway
     envoys.py      a tier of which there is only what its agents report
     machines.py    what runs on a machine: real processes of the local provider, or only a clock
 

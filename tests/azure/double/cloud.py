@@ -16,6 +16,7 @@ from tests.azure.double.faults import Faults, Lost, Refused
 from tests.azure.double.gallery import Gallery
 from tests.azure.double.machines import LightMachines, Machines
 from tests.azure.double.network import Network
+from tests.azure.double.nics import Nics
 from tests.azure.double.operations import Operations
 from tests.azure.double.storage import Storage
 
@@ -35,9 +36,10 @@ class Cloud:
         self.storage = Storage()
         self.network = Network(self.operations)
         self.edges = Edges(self.faults, self.operations)
+        self.nics = Nics(self.faults, self.operations, self.edges, self.storage)
         self.gallery = Gallery(self.operations)
         self.machines = machines or LightMachines(self.storage)
-        self.compute = Compute(self.faults, self.operations, self.machines, self.network)
+        self.compute = Compute(self.faults, self.operations, self.machines, self.network, self.nics)
         self.calls: Counter[str] = Counter()
         """Requests to Resource Manager, polls included: by method and kind of resource."""
         self.url = ""
@@ -51,6 +53,7 @@ class Cloud:
             ("Microsoft.Compute/locations", "usages", self.compute.usages),
             ("Microsoft.Network/loadBalancers", "pools", self.network.answer),
             ("Microsoft.Network/applicationGateways", "edges", self.edges.answer),
+            ("Microsoft.Network/networkInterfaces", "nics", self.nics.answer),
         ]
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:

@@ -23,6 +23,7 @@ from tests.azure.double.faults import Faults, Refused
 from tests.azure.double.gallery import PROVIDER
 from tests.azure.double.machines import Machine, Machines
 from tests.azure.double.network import Network
+from tests.azure.double.nics import Nics
 from tests.azure.double.operations import Operations
 
 _instants = itertools.count()
@@ -71,12 +72,13 @@ class ScaleSet:
 class Compute:
     """The resource provider. ``make`` is what ``terraform apply`` does."""
 
-    def __init__(self, faults: Faults, operations: Operations, machines: Machines, network: Network) -> None:
+    def __init__(self, faults: Faults, operations: Operations, machines: Machines, network: Network, nics: Nics) -> None:
         self.sets: dict[str, ScaleSet] = {}
         self._faults = faults
         self._operations = operations
         self._machines = machines
         self._network = network
+        self._nics = nics
 
     def make(self, service: str, suffix: str = "bleen-dev-weu", *places: str) -> None:
         """Make the scale sets of a service, empty."""
@@ -88,6 +90,7 @@ class Compute:
         """Let a machine vanish as hardware does; instance repair is not played."""
         for scale_set in self.sets.values():
             if vm := scale_set.machines.pop(machine, None):
+                self._nics.remove(machine)
                 asyncio.ensure_future(vm.machine.kill())  # noqa: RUF006
 
     async def answer(self, request: web.Request, rest: str) -> web.Response:
@@ -221,6 +224,7 @@ class Compute:
         scale_set.machines[name] = Vm(name, zone, machine, made=_next_instant())
         scale_set.starts += 1
         self._network.enter(*_pool(scale_set), name)
+        self._nics.make(scale_set.name, name)
 
     async def _end(self, scale_set: ScaleSet, machines: list[Vm]) -> None:
         """As with a terminate notification: each may finish what it answers."""
@@ -228,6 +232,7 @@ class Compute:
         for vm in machines:
             scale_set.machines.pop(vm.name, None)
             self._network.leave(*_pool(scale_set), vm.name)
+            self._nics.remove(vm.name)
 
 
 def _next_instant() -> datetime:

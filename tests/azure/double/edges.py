@@ -37,6 +37,29 @@ class Edge:
     """How the next update ends."""
     meddled: dict[str, str] | None = None
     """Tags that somebody else adds, right after the document is read next."""
+    members: dict[str, set[str]] = field(default_factory=dict)
+    """Which machines traffic meets behind each pool of one that mixes, by service."""
+    changes: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """Each that ``entered``, ``left`` or is ``gone``: of which pool, which machine, and how many were there then."""
+    under_way: int = 0
+    """Changes of interfaces that it follows."""
+
+    def begin(self) -> None:
+        """Follow a change of an interface."""
+        self.under_way += 1
+        self.state = "Updating"
+        self.touch()
+
+    def end(self) -> None:
+        """Be at rest where nothing else is under way."""
+        self.under_way -= 1
+        if not self.under_way:
+            self.state = "Succeeded"
+            self.touch()
+
+    def pool_id(self, name: str) -> str:
+        """Return the id of a pool."""
+        return _id_of(self, name)
 
     def references(self) -> dict[str, str]:
         """Return which pool each rule refers to in the document."""
@@ -64,6 +87,18 @@ class Edges:
         edge.traffic = edge.references()
         self.all[name] = edge
         return edge
+
+    def mix(self, name: str, services: Mapping[str, tuple[str, ...]]) -> Edge:
+        """Make one as the module gateway-appgw-mixed does: a rule and an empty pool for each service."""
+        edge = Edge(name, _mixed_body(f"{_GROUP}/providers/Microsoft.Network/applicationGateways/{name}", services))
+        edge.members = {service: set() for service in services}
+        self.all[name] = edge
+        return edge
+
+    def of_pool(self, id: str) -> Edge | None:
+        """Return the gateway that has the pool of that id."""
+        pools = {part["id"]: edge for edge in self.all.values() for part in edge.body["properties"]["backendAddressPools"]}
+        return pools.get(id)
 
     async def answer(self, request: web.Request, rest: str) -> web.Response:
         """GET or PUT NAME."""
@@ -155,6 +190,18 @@ def _body(id: str, services: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
             parts[part] += found
     sku = {"name": "WAF_v2", "tier": "WAF_v2"}
     return {"location": "weu", "tags": {"project": "bleen"}, "zones": ["1", "2", "3"], "properties": {"sku": sku, **parts}}
+
+
+def _mixed_body(id: str, services: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return a body with the public half of each service alone, whose rule refers to a pool of the service's name."""
+    body = _body(id, services)
+    properties = body["properties"]
+    for part in ("httpListeners", "requestRoutingRules"):
+        properties[part] = [each for each in properties[part] if each["name"] in services]
+    for rule in properties["requestRoutingRules"]:
+        rule["properties"]["backendAddressPool"] = {"id": f"{id}/backendAddressPools/{rule['name']}"}
+    pools = [{"id": f"{id}/backendAddressPools/{name}", "name": name, "properties": {}} for name in sorted(services)]
+    return body | {"properties": properties | {"backendAddressPools": pools}}
 
 
 def _of_service(id: str, service: str, hosts: tuple[str, ...], priority: int) -> dict[str, list[dict[str, Any]]]:

@@ -83,15 +83,20 @@ def _as_found(route: Route, at: Aim) -> Route:
 
 def refuse_unknown(listing: Listing, document: Document) -> None:
     """Refuse a service that the gateway has no rules for, and names that its listener does not answer to."""
-    rules, route = document.services.get(listing.service), listing.route
+    rules = document.services.get(listing.service)
     if rules is None:
         what = f"the gateway has no rules {listing.service} and {listing.service}-preview with a pool for each colour"
         raise NotFound(what, next="the module gateway-appgw-flip makes them for a service that is there at its first apply")
-    if route is None or not rules.hosts:
+    refuse_names(listing, rules.hosts)
+
+
+def refuse_names(listing: Listing, hosts: Collection[str]) -> None:
+    """Refuse a route with names that the listener of its service does not answer to; one without ``hosts`` answers to all."""
+    if listing.route is None or not hosts:
         return
-    for host in route.hosts:
-        if host.lower() not in rules.hosts:
-            why = f"its listener is for {', '.join(rules.hosts)}, and is Terraform's"
+    for host in listing.route.hosts:
+        if host.lower() not in hosts:
+            why = f"its listener is for {', '.join(hosts)}, and is Terraform's"
             next = f"write another name into hosts: in the file of {listing.service}, or host in Terraform"
             raise InvalidInput(f"the gateway does not answer to {host}", why=why, next=next)
 
@@ -105,6 +110,11 @@ def refuse_beyond(route: Route) -> None:
     """Raise InvalidInput where ``route`` asks for what a rule cannot do."""
     if WHOLE not in (route.split.blue, route.split.green):
         raise InvalidInput(f"a split of {route.split} cannot be given", why=_ALL_OR_NOTHING, next=_INSTEAD)
+    refuse_routing(route)
+
+
+def refuse_routing(route: Route) -> None:
+    """Raise InvalidInput where ``route`` tells requests apart by more than their host."""
     asked = {
         "cohorts cannot be told apart": route.cohorts,
         "requests cannot be copied": route.mirror,

@@ -13,8 +13,9 @@ from bleen.domain.codec import Value
 from bleen.domain.traffic import Colour
 from bleen.providers.azure.errors import word
 
-_SUCCEEDED = "Succeeded"
-_UNDER_WAY = {"Updating", "Creating", "Deleting"}
+SUCCEEDED = "Succeeded"
+UNDER_WAY = {"Updating", "Creating", "Deleting"}
+"""Azure's words for the state of what it keeps. Any other says that the last change of it failed."""
 
 
 class Aim(Value, frozen=True):
@@ -46,12 +47,12 @@ class Document:
     @property
     def updating(self) -> bool:
         """Whether an update is under way: then the references are those that are to come."""
-        return self.state in _UNDER_WAY
+        return self.state in UNDER_WAY
 
     @property
     def succeeded(self) -> bool:
         """Whether its references are what traffic follows. Neither this nor ``updating``: its last update failed."""
-        return self.state == _SUCCEEDED
+        return self.state == SUCCEEDED
 
     def aim(self, service: str) -> Aim | None:
         """Return to which colours the rules of a service refer, if they are there."""
@@ -66,10 +67,12 @@ def document_of(found: ApplicationGateway) -> Document:
     listeners = {each.name or "": each for each in found.http_listeners or []}
     ours = [name for name in rules if f"{name}-preview" in rules and {_pool(name, each) for each in Colour} <= pools]
     services = {
-        name: Rules(_aim(name, rules[name], rules[f"{name}-preview"]), _hosts(listeners.get(_last(rules[name].http_listener))))
+        name: Rules(
+            _aim(name, rules[name], rules[f"{name}-preview"]), hosts_of(listeners.get(last_of(rules[name].http_listener)))
+        )
         for name in ours
     }
-    return Document(found.etag or "", word(found.provisioning_state) or _SUCCEEDED, services, found)
+    return Document(found.etag or "", word(found.provisioning_state) or SUCCEEDED, services, found)
 
 
 def aimed(document: Document, aims: Mapping[str, Aim]) -> ApplicationGateway:
@@ -93,17 +96,18 @@ def _aim(
     service: str, serving: ApplicationGatewayRequestRoutingRule, preview: ApplicationGatewayRequestRoutingRule
 ) -> Aim | None:
     colours = {_pool(service, each): each for each in Colour}
-    one, other = (colours.get(_last(each.backend_address_pool)) for each in (serving, preview))
+    one, other = (colours.get(last_of(each.backend_address_pool)) for each in (serving, preview))
     return Aim(one, other) if one and other else None
 
 
-def _hosts(listener: ApplicationGatewayHttpListener | None) -> tuple[str, ...]:
+def hosts_of(listener: ApplicationGatewayHttpListener | None) -> tuple[str, ...]:
+    """Return the names that a listener answers to, in lower case."""
     if listener is None:
         return ()
     names = listener.host_names or ([listener.host_name] if listener.host_name else [])
     return tuple(name.lower() for name in names)
 
 
-def _last(resource: Any) -> str:
-    """Return the name in the id of a part of the gateway; empty where there is none."""
+def last_of(resource: Any) -> str:
+    """Return the name that ends the id of what is referred to; empty where nothing is."""
     return str(resource.id or "").rpartition("/")[2] if resource is not None else ""

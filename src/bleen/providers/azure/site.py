@@ -60,8 +60,8 @@ class Site(Value, frozen=True):
 
     @property
     def edge(self) -> str:
-        """The name of the Application Gateway whose rules are flipped."""
-        return f"agw-flip-{self.suffix}"
+        """The name of the Application Gateway that Bleen drives, in a mode that has no Envoys."""
+        return f"agw-{self.gateway_mode.removeprefix('appgw-')}-{self.suffix}"
 
     def slot(self, service: str, place: str) -> Slot | None:
         """Return the slot that a scale set's tags ``service`` and ``colour`` name; None where they name none."""
