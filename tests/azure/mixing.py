@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 
-from msgspec import structs
-
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.traffic import Backend, Colour, Endpoint
 from bleen.providers.azure.mixed import Mixed, MixedBackends, MixedGateway
 from bleen.providers.azure.sight import Patience
-from bleen.providers.azure.site import Site
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
-from tests.azure.flipping import HOSTS, PATIENCE
-from tests.azure.world import azure, site
+from tests.azure.flipping import HOSTS, PATIENCE, site_of
+from tests.azure.world import azure
 
 
 class MixedRun:
@@ -20,7 +17,7 @@ class MixedRun:
 
     def __init__(self, cloud: Cloud, patience: Patience = PATIENCE) -> None:
         self.there = azure(cloud)
-        self.there.site = mixed_site(cloud)
+        self.there.site = site_of(cloud, GatewayMode.MIXED)
         self.mixed = Mixed(self.there, patience)
         self.gateway, self.backends = MixedGateway(self.mixed), MixedBackends(self.mixed)
 
@@ -30,13 +27,9 @@ class MixedRun:
         await self.there.close()
 
 
-def mixed_site(cloud: Cloud) -> Site:
-    return structs.replace(site(cloud), gateway_mode=GatewayMode.MIXED)
-
-
 def make_pools(cloud: Cloud, hosts: Mapping[str, tuple[str, ...]] = HOSTS) -> Edge:
     """Make the gateway of the site, as `terraform apply` leaves it: nobody is in a pool."""
-    return cloud.edges.mix(mixed_site(cloud).edge, hosts)
+    return cloud.edges.mix(site_of(cloud, GatewayMode.MIXED).edge, hosts)
 
 
 def machine(service: str, colour: Colour, number: int) -> str:

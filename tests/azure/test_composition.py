@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bleen.app.azure import Doors, FlipDoors, site_of
+from bleen.app.azure import Doors, FlipDoors, MixedDoors, site_of
 from bleen.app.parts import parts_of
 from bleen.domain.codec import encode
 from bleen.domain.errors import InvalidInput, Unreachable
@@ -52,16 +52,15 @@ def test_a_site_of_another_place_is_refused(tmp_path: Path, environ: dict[str, s
     assert site_of(azure_settings(tmp_path)).environment == "dev"
 
 
-def test_a_site_behind_a_gateway_that_nothing_drives_is_refused(tmp_path: Path) -> None:
-    """Before anything runs, with the file that says so, and with what is driven instead."""
+@pytest.mark.parametrize("mode", GatewayMode)
+def test_a_site_of_every_mode_is_taken(tmp_path: Path, mode: GatewayMode) -> None:
+    """There is a driver for each; the gateway without Envoys has the name that Terraform gives it."""
     chosen = azure_settings(tmp_path)
-    described = Path(chosen.azure_site)
-    described.write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=GatewayMode.MIXED)))
-    with pytest.raises(InvalidInput, match="does not deploy behind appgw-mixed") as caught:
-        site_of(chosen)
-    assert caught.value.where == str(described) and "appgw-flip" in caught.value.next
-    described.write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=GatewayMode.FLIP)))
-    assert site_of(chosen).gateway_mode is GatewayMode.FLIP
+    Path(chosen.azure_site).write_bytes(encode(structs.replace(site(Cloud()), gateway_mode=mode)))
+    taken = site_of(chosen)
+    assert taken.gateway_mode is mode
+    names = {GatewayMode.FLIP: "agw-flip-bleen-dev-weu", GatewayMode.MIXED: "agw-mixed-bleen-dev-weu"}
+    assert mode is GatewayMode.ENVOY or taken.edge == names[mode]
 
 
 def test_a_site_without_storage_is_refused(tmp_path: Path) -> None:
@@ -116,3 +115,20 @@ async def test_behind_a_gateway_that_flips_the_colour_of_a_release_decides_where
     assert await doors.door_of("hello", 2) == Door("https://10.0.1.250:8443", "www.example.org")
     with pytest.raises(Unreachable, match="r3 of hello is at no listener"):
         await doors.door_of("hello", 3)
+
+
+async def test_behind_a_gateway_that_mixes_a_check_asks_a_release_that_has_all_traffic() -> None:
+    """By the public name alone; of two releases in one pool nobody can say which one answers."""
+    gateways = MemoryGateways()
+    gateway, backends = MemoryGateway(gateways), MemoryBackends(gateways)
+    for colour, release in ((Colour.BLUE, 1), (Colour.GREEN, 2)):
+        await backends.set_backend(Backend("dev", "hello", colour, release, (Endpoint("127.76.0.1", 9),)))
+    route = Route("dev", "hello", ("www.example.org",), Split(5000, 5000), blue=1, green=2)
+    await gateway.set_route(route, 1)
+    doors = MixedDoors(site(Cloud()), gateway)
+    with pytest.raises(Unreachable, match="r2 of hello has not all traffic"):
+        await doors.door_of("hello", 2)
+    await gateway.set_route(structs.replace(route, split=Split.of(Colour.GREEN)), 2)
+    assert await doors.door_of("hello", 2) == Door("https://www.example.org")
+    with pytest.raises(Unreachable, match="r1 of hello"):
+        await doors.door_of("hello", 1)

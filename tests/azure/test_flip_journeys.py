@@ -7,20 +7,21 @@ from collections.abc import Iterator
 import pytest
 
 from bleen.domain.command import Advance
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.rollout import Promoted, RolledBack
-from tests.azure.flip_estate import FlipStage, flip_stage
+from tests.azure.edge_estate import EdgeStage, edge_stage
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 CHECKED = {"checks": {"before": [{"type": "http", "path": "/checked"}]}}
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlipStage]:
-    with flip_stage(tmp_path_factory.mktemp("flip"), "promoted", "refused", "warm", "survivor") as found:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStage]:
+    with edge_stage(tmp_path_factory.mktemp("flip"), GatewayMode.FLIP, "promoted", "refused", "warm", "survivor") as found:
         yield found
 
 
-def test_blue_green_is_promoted_after_its_check(stage: FlipStage) -> None:
+def test_blue_green_is_promoted_after_its_check(stage: EdgeStage) -> None:
     """The check asks the internal listener, where green is; then one update moves all traffic, and none is lost.
 
     The old fleet ends when neither listener refers to it any more: preview, switch and end are three updates.
@@ -39,7 +40,7 @@ def test_blue_green_is_promoted_after_its_check(stage: FlipStage) -> None:
     assert (pools, stage.estate.edge.updates) == ({"promoted-green"}, updates + 3)
 
 
-def test_a_bad_green_never_has_traffic(stage: FlipStage) -> None:
+def test_a_bad_green_never_has_traffic(stage: EdgeStage) -> None:
     """Its check fails at the internal listener; the stable release answers all along."""
     play = stage.given("refused", **CHECKED)
     play.deploy()
@@ -48,7 +49,7 @@ def test_a_bad_green_never_has_traffic(stage: FlipStage) -> None:
     assert play.answers() == {"r1"}
 
 
-def test_a_rollback_while_the_old_fleet_is_warm_is_one_update(stage: FlipStage) -> None:
+def test_a_rollback_while_the_old_fleet_is_warm_is_one_update(stage: EdgeStage) -> None:
     """Nothing is launched: the gateway is updated once, and traffic is back."""
     play = stage.given("warm")
     play.deploy()
@@ -60,7 +61,7 @@ def test_a_rollback_while_the_old_fleet_is_warm_is_one_update(stage: FlipStage) 
     assert edge.updates == updates + 1
 
 
-def test_an_update_survives_the_death_of_its_controller(stage: FlipStage) -> None:
+def test_an_update_survives_the_death_of_its_controller(stage: EdgeStage) -> None:
     """kill -9 while the gateway is updated: the next controller follows the same update, and begins no second one."""
     play = stage.given("survivor", auto_promote=False)
     play.install()

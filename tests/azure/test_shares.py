@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.listing import Listing
 from bleen.domain.mixing import Mix, exact
 from bleen.domain.traffic import WHOLE, Backend, Colour, Endpoint, Route, Split
@@ -13,11 +14,12 @@ from bleen.providers.azure.pools import Edge, Estate, Interface, Pool
 from bleen.providers.azure.shares import Moves, Seen, confirmed
 from bleen.providers.azure.table import Table
 from tests.azure.double.cloud import Cloud
-from tests.azure.mixing import address, machine, mixed_site
+from tests.azure.flipping import site_of
+from tests.azure.mixing import address, machine
 from tests.contracts.gateway import BLUE, GREEN, a_route
 
 POOL = Pool("/pools/Hello", ("hello.localhost",))
-SITE = mixed_site(Cloud())
+SITE = site_of(Cloud(), GatewayMode.MIXED)
 INSIDE, OUTSIDE = frozenset({POOL.id.lower()}), frozenset[str]()
 STATES = st.sampled_from(["Succeeded", "Succeeded", "Succeeded", "Failed"])
 

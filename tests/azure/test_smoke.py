@@ -5,12 +5,14 @@ from pathlib import Path
 from msgspec import structs
 
 from bleen.domain.fidelity import GatewayMode
+from bleen.domain.traffic import Colour
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.site import Container
 from bleen.providers.azure.smoke import Checked, smoke
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
 from tests.azure.double.faults import Refused
+from tests.azure.mixing import machine
 from tests.azure.tier import TierRun
 from tests.azure.world import Publisher, azure, keys_of
 
@@ -74,4 +76,23 @@ async def test_a_gateway_that_flips_is_looked_at(cloud: Cloud, edge: Edge) -> No
     found = (await look(there))["gateways"]
     assert not found.good and "stranger" in found.detail and found.next
     assert edge.updates == 0
+    await there.close()
+
+
+async def test_a_gateway_that_mixes_is_looked_at(cloud: Cloud, pools: Edge) -> None:
+    """Whether it has a pool of every service that has scale sets, how many machines are in each, and whether it is at rest."""
+    cloud.compute.make("hello")
+    name = machine("hello", Colour.BLUE, 1)
+    cloud.nics.make(name.rpartition("_")[0], name, "10.0.0.1")
+    cloud.nics.by_hand(name, pools, "hello", inside=True)
+    there = azure(cloud)
+    there.site = structs.replace(there.site, gateway_mode=GatewayMode.MIXED)
+    found = (await look(there))["gateways"]
+    assert found.good and "1 machines in the pool of hello" in found.detail
+    pools.state = "Failed"
+    assert "is Failed" in (await look(there))["gateways"].detail
+    cloud.compute.make("stranger")
+    found = (await look(there))["gateways"]
+    assert not found.good and "stranger" in found.detail and found.next
+    assert {call.split()[0] for call in cloud.calls} == {"GET"}
     await there.close()

@@ -19,7 +19,7 @@ from bleen.domain.codec import decode
 from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.listing import service_key
-from bleen.domain.traffic import Colour
+from bleen.domain.traffic import WHOLE, Colour
 from bleen.interfaces.platform import AzureReport, Finding
 from bleen.providers.local.images.keys import Keys
 from bleen.providers.prober import Door, DoorOf
@@ -119,13 +119,6 @@ def site_of(settings: Settings) -> "Site":
             next=f"set BLEEN_ENVIRONMENT={site.environment} and BLEEN_REGIONS={site.region}, or name another site",
             where=settings.azure_site,
         )
-    if site.gateway_mode is GatewayMode.MIXED:
-        raise InvalidInput(
-            f"Bleen does not deploy behind {site.gateway_mode}",
-            why="machines enter its pool as they start, so that no share could be kept, and none be kept from a release",
-            next='set gateway_mode = "envoy" or "appgw-flip" in Terraform, and write the site anew',
-            where=settings.azure_site,
-        )
     if not site.account:
         raise InvalidInput("this site has no storage account", why=_STORAGE, next=_WRITE, where=settings.azure_site)
     return site
@@ -146,8 +139,8 @@ def _ports(
     gallery = Gallery(azure, Keys(settings.path / "keys"))
     bake = CommandBake(settings.azure_bake) if settings.azure_bake else nobody
     images = GalleryImages(azure, gallery, own.images, bake)
-    make = _flip if azure.site.gateway_mode is GatewayMode.FLIP else _envoys
-    driver = make(settings, azure, lease)
+    makes = {GatewayMode.ENVOY: _envoys, GatewayMode.FLIP: _flip, GatewayMode.MIXED: _mixed}
+    driver = makes[azure.site.gateway_mode](settings, azure, lease)
     timing = Timing(first=settings.azure_look.total_seconds())
     fleets = AzureFleets(azure, gallery, driver.backends, timing, lease.check)
 
@@ -207,6 +200,16 @@ def _flip(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
     return Driver(gateway, FlipBackends(flip), NothingCounted(), NothingCounted(), door_of, flip.close)
 
 
+def _mixed(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
+    from bleen.providers.azure.mixed import Mixed, MixedBackends, MixedGateway
+    from bleen.providers.azure.sight import NothingCounted, Patience
+
+    mixed = Mixed(azure, Patience(first=settings.azure_look.total_seconds()), lease=lease.id, check=lease.check)
+    gateway = MixedGateway(mixed)
+    door_of = MixedDoors(azure.site, gateway).door_of
+    return Driver(gateway, MixedBackends(mixed), NothingCounted(), NothingCounted(), door_of, mixed.close)
+
+
 class Doors:
     """Where checks ask: the Envoys' own address, with the name of the service."""
 
@@ -216,13 +219,17 @@ class Doors:
 
     async def door_of(self, service: str, release: int) -> Door:
         """Return it; Unreachable where the gateways know no name of the service yet. A header names the release there."""
-        return Door(self._site.gateway, await self.host_of(service))
+        return Door(self.inside(), await self.host_of(service))
 
-    async def host_of(self, service: str) -> str:
-        """Return a name of the service, that of no preview; Unreachable as `door_of`."""
+    def inside(self) -> str:
+        """Return the URL at which gateways answer inside the network; Unreachable where the site does not tell it."""
         if not self._site.gateway:
             advice = "terraform output sites tells it as gateway"
             raise Unreachable("the site does not say where its gateways answer", next=advice)
+        return self._site.gateway
+
+    async def host_of(self, service: str) -> str:
+        """Return a name of the service, that of no preview; Unreachable where the gateways know none yet."""
         key = service_key(self._site.environment, service)
         hosts = sorted(host for host, owner in (await self._gateway.hosts()).items() if owner == key)
         if not hosts:
@@ -248,8 +255,26 @@ class FlipDoors:
             if any(route.release(each) == release and route.split.weight(each) for each in Colour):
                 return Door(f"https://{host}")
             if route.preview is not None and route.release(route.preview) == release:
-                return Door(self._site.gateway, host)
+                return Door(self._doors.inside(), host)
         raise Unreachable(f"r{release} of {service} is at no listener now", next=f"bleen status {service}")
+
+
+class MixedDoors:
+    """Where checks ask behind a gateway that mixes: the public name, at which any member of the pool may answer."""
+
+    def __init__(self, site: "Site", gateway: "Gateway") -> None:
+        self._site = site
+        self._gateway = gateway
+        self._doors = Doors(site, gateway)
+
+    async def door_of(self, service: str, release: int) -> Door:
+        """Return it for a release that has all traffic: of two in one pool nobody can say which one answers."""
+        host = await self._doors.host_of(service)
+        for seen in await self._gateway.observe(self._site.environment, service):
+            route = seen.route
+            if route is not None and any(route.release(c) == release and route.split.weight(c) == WHOLE for c in Colour):
+                return Door(f"https://{host}")
+        raise Unreachable(f"r{release} of {service} has not all traffic now", next=f"bleen status {service}")
 
 
 def _check_installed() -> None:

@@ -1,10 +1,11 @@
-"""What traffic meets at a gateway that flips: its two listeners, and behind each pool the ready machines of a colour.
+"""What traffic meets at an Application Gateway: its listeners, and behind each the ready machines of a pool, one by one.
 
 Answers are marked with the release of whoever gave them, as no Application Gateway does: the journeys want to know.
 """
 
 import base64
 import itertools
+from collections.abc import Iterator
 
 import aiohttp
 from aiohttp import web
@@ -18,7 +19,10 @@ _HOP = {"connection", "transfer-encoding", "content-length", "content-encoding"}
 
 
 class Front:
-    """Plain HTTP, for TLS is not what is played. ``await start()`` it; ``public`` and ``preview`` are ports."""
+    """A gateway that flips: behind each pool is a colour.
+
+    Plain HTTP, for TLS is not what is played. ``await start()`` it; ``public`` and ``preview`` are ports.
+    """
 
     def __init__(self, cloud: Cloud, edge: Edge, suffix: str) -> None:
         self.public = self.preview = 0
@@ -35,7 +39,7 @@ class Front:
     async def _listen(self, rule: str) -> int:
         async def serve(request: web.Request) -> web.Response:
             service = request.host.partition(".")[0]
-            return await self._forward(request, self._edge.traffic.get(rule.format(service), ""))
+            return await self._forward(request, self.behind(service, rule.format(service)))
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", serve)
@@ -45,28 +49,40 @@ class Front:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return int(runner.addresses[0][1])
 
-    async def _forward(self, request: web.Request, pool: str) -> web.Response:
-        there = self._ready(pool)
+    async def _forward(self, request: web.Request, there: list[tuple[str, Instance]]) -> web.Response:
         if not there:
             return web.Response(status=502)
-        chosen = there[next(self._turns) % len(there)]
+        scale_set, chosen = there[next(self._turns) % len(there)]
         url = f"http://{chosen.address}:{chosen.port}{request.path_qs}"
         async with self._client.request(request.method, url, headers=request.headers, data=await request.read()) as answer:
             headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
-            headers["x-bleen-release"] = self._cloud.compute.sets[self._scale_set(pool)].tags["release"]
+            headers["x-bleen-release"] = self._cloud.compute.sets[scale_set].tags["release"]
             return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
-    def _ready(self, pool: str) -> list[Instance]:
-        """Return the instances that the load balancer's probe would find well."""
-        beginning = f"machines/instances/{self._scale_set(pool)}/"
-        told = [blob.metadata for name, blob in sorted(self._cloud.storage.blobs.items()) if name.startswith(beginning)]
-        found: list[Instance] = [decode(base64.b64decode(each["instance"]), Instance) for each in told if "instance" in each]
-        return [each for each in found if each.state is InstanceState.READY]
+    def behind(self, service: str, rule: str) -> list[tuple[str, Instance]]:
+        """Return who answers by a rule, each with its scale set."""
+        pool = self._edge.traffic.get(rule, "")
+        return [(scale_set, each) for scale_set, _, each in self._ready() if scale_set == f"vmss-{pool}-{self._suffix}"]
 
-    def _scale_set(self, pool: str) -> str:
-        return f"vmss-{pool}-{self._suffix}"
+    def _ready(self) -> Iterator[tuple[str, str, Instance]]:
+        """Yield scale set, machine and instance of all that a probe would find well."""
+        for name, blob in sorted(self._cloud.storage.blobs.items()):
+            if name.startswith("machines/instances/") and "instance" in blob.metadata:
+                instance: Instance = decode(base64.b64decode(blob.metadata["instance"]), Instance)
+                if instance.state is InstanceState.READY:
+                    _, _, scale_set, machine = name.split("/")
+                    yield scale_set, machine, instance
 
     async def close(self) -> None:
         for runner in self._runners:
             await runner.cleanup()
         await self._client.close()
+
+
+class PoolFront(Front):
+    """A gateway that mixes: behind a service are the members of its pool."""
+
+    def behind(self, service: str, rule: str) -> list[tuple[str, Instance]]:
+        """Return who answers: there is no other listener."""
+        members = self._edge.members.get(rule, set())
+        return [(scale_set, each) for scale_set, machine, each in self._ready() if machine in members]

@@ -12,6 +12,7 @@ from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.edge import document_of
 from bleen.providers.azure.errors import speaking, word
 from bleen.providers.azure.gateway import Tier
+from bleen.providers.azure.pools import edge_of, interface_of
 from bleen.providers.azure.site import Container
 
 NOT_VERIFIED = (
@@ -124,7 +125,8 @@ async def _storage(azure: Azure) -> Checked:
 
 
 async def _gateways(azure: Azure) -> Checked:
-    return await (_edge(azure) if azure.site.gateway_mode is GatewayMode.FLIP else _envoys(azure))
+    looks = {GatewayMode.ENVOY: _envoys, GatewayMode.FLIP: _edge, GatewayMode.MIXED: _pools}
+    return await looks[azure.site.gateway_mode](azure)
 
 
 async def _edge(azure: Azure) -> Checked:
@@ -142,6 +144,25 @@ async def _edge(azure: Azure) -> Checked:
         return Checked("gateways", False, f"{site.edge} is {document.state}", "az network application-gateway show")
     aims = ", ".join(f"{name} is {aim.serving}" for name in services if (aim := document.aim(name)))
     return Checked("gateways", True, f"{site.edge} is at rest: {aims}")
+
+
+async def _pools(azure: Azure) -> Checked:
+    """Look at the gateway that mixes: whether every service that has scale sets has a pool, and how many are in each."""
+    site = azure.site
+    with speaking("read the gateway"):
+        edge = edge_of(await azure.network.application_gateways.get(site.group, site.edge))
+        found = [each async for each in azure.compute.virtual_machine_scale_sets.list(site.group)]
+        listed = [interface_of(each) async for each in azure.network.network_interfaces.list(site.group)]
+    services = sorted({slot.service for each in found if (slot := _slot(azure, each)) is not None})
+    bare = [name for name in services if name not in edge.pools]
+    if bare:
+        detail = f"{site.edge} has no rule with a pool of its name of {', '.join(bare)}"
+        return Checked("gateways", False, detail, "the module gateway-appgw-mixed makes them")
+    if not edge.succeeded:
+        return Checked("gateways", False, f"{site.edge} is {edge.state}", "az network application-gateway show")
+    members = {name: sum(each is not None and each.within(edge.pools[name]) for each in listed) for name in services}
+    told = ", ".join(f"{count} machines in the pool of {name}" for name, count in members.items())
+    return Checked("gateways", True, f"{site.edge} is at rest: {told}")
 
 
 async def _envoys(azure: Azure) -> Checked:

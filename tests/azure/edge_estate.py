@@ -1,4 +1,4 @@
-"""A real controller behind a gateway that flips: as `estate.py`, with listeners and load balancers in place of Envoys."""
+"""A real controller behind an Application Gateway: as `estate.py`, with its listeners in place of Envoys."""
 
 import sys
 from collections.abc import Iterator
@@ -23,10 +23,11 @@ from bleen.providers.local.secrets import FolderSecrets
 from tests.azure.aside import Aside
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
-from tests.azure.double.front import Front
+from tests.azure.double.front import Front, PoolFront
 from tests.azure.double.machines import RealMachines
 from tests.azure.estate import certify, settings_of, signed_in
 from tests.azure.flipping import make_edge
+from tests.azure.mixing import make_pools
 from tests.azure.world import azure, site
 from tests.journeys.stage import Play, Stage
 from tests.providers.local.world import BACKOFF
@@ -35,7 +36,7 @@ SUFFIX = "bleen-dev-weu"
 
 
 @dataclass
-class FlipEstate:
+class EdgeEstate:
     """The double, its machines, its gateway and what traffic meets there."""
 
     cloud: Cloud
@@ -49,8 +50,10 @@ class FlipEstate:
         await self.there.close()
 
 
-async def open_estate(home: Path, machines_home: Path, services: tuple[str, ...], tls: SSLContext) -> FlipEstate:
-    """Start it, with the rules of ``services``."""
+async def open_estate(
+    home: Path, machines_home: Path, mode: GatewayMode, services: tuple[str, ...], tls: SSLContext
+) -> EdgeEstate:
+    """Start it, with what Terraform makes of ``services`` in that mode."""
     machine = Machine(machines_home, LocalImages(home), FolderSecrets(machines_home), probe_isolation(), backoff=BACKOFF)
     machines = RealMachines(machine, every=0.2)
     cloud = Cloud(machines)
@@ -59,17 +62,18 @@ async def open_estate(home: Path, machines_home: Path, services: tuple[str, ...]
     there = azure(cloud)
     machines.reports = Reports(there.container(Container.MACHINES))
     await machines.begin()
-    edge = make_edge(cloud, {name: (f"{name}.localhost",) for name in services})
-    front = Front(cloud, edge, SUFFIX)
+    make, meets = {GatewayMode.FLIP: (make_edge, Front), GatewayMode.MIXED: (make_pools, PoolFront)}[mode]
+    edge = make(cloud, {name: (f"{name}.localhost",) for name in services})
+    front = meets(cloud, edge, SUFFIX)
     await front.start()
-    return FlipEstate(cloud, edge, front, there)
+    return EdgeEstate(cloud, edge, front, there)
 
 
 @dataclass
-class FlipStage(Stage):
-    """A platform whose fleets are in "Azure", behind one gateway that flips."""
+class EdgeStage(Stage):
+    """A platform whose fleets are in "Azure", behind one Application Gateway."""
 
-    estate: FlipEstate
+    estate: EdgeEstate
     aside: Aside
 
     @property
@@ -83,7 +87,7 @@ class FlipStage(Stage):
         return super().given(name, **strategy)
 
     def hold(self) -> None:
-        """Have no update of the gateway end."""
+        """Have no update of the gateway end, nor of an interface."""
         self.aside.loop.call_soon_threadsafe(self.estate.cloud.edges.going.clear)
 
     def go_on(self) -> None:
@@ -91,21 +95,22 @@ class FlipStage(Stage):
         self.aside.loop.call_soon_threadsafe(self.estate.cloud.edges.going.set)
 
 
-def write_site(estate: FlipEstate, path: Path) -> None:
+def write_site(estate: EdgeEstate, mode: GatewayMode, path: Path) -> None:
     """Write what Terraform would tell of the site."""
-    url, mode = estate.cloud.secure_url, GatewayMode.FLIP
+    url = estate.cloud.secure_url
     told = structs.replace(site(estate.cloud), endpoint=url, account=f"{url}/account", gateway_mode=mode)
-    path.write_bytes(encode(structs.replace(told, gateway=f"http://127.0.0.1:{estate.front.preview}")))
+    inside = f"http://127.0.0.1:{estate.front.preview}" if mode is GatewayMode.FLIP else ""
+    path.write_bytes(encode(structs.replace(told, gateway=inside)))
 
 
 @contextmanager
-def flip_stage(folder: Path, *services: str) -> Iterator[FlipStage]:
+def edge_stage(folder: Path, mode: GatewayMode, *services: str) -> Iterator[EdgeStage]:
     """Open a stage on an estate of its own, and end both with nothing left."""
     home, certificate = folder / "home", folder / "azure.pem"
     aside = Aside()
-    estate = aside.run(open_estate(home, folder / "machines", services, certify(certificate)))
+    estate = aside.run(open_estate(home, folder / "machines", mode, services, certify(certificate)))
     try:
-        write_site(estate, folder / "site.json")
+        write_site(estate, mode, folder / "site.json")
         bake = f"env PYTHONPATH={Path(__file__).parents[2]} {sys.executable} -m tests.azure.baking {estate.cloud.url}"
         with signed_in(estate.cloud, certificate):
             yield from _opened(LocalPlatform(settings_of(home, folder / "site.json", bake)), estate, aside)
@@ -114,9 +119,9 @@ def flip_stage(folder: Path, *services: str) -> Iterator[FlipStage]:
         aside.close()
 
 
-def _opened(platform: LocalPlatform, estate: FlipEstate, aside: Aside) -> Iterator[FlipStage]:
+def _opened(platform: LocalPlatform, estate: EdgeEstate, aside: Aside) -> Iterator[EdgeStage]:
     with Client(platform.up()) as client:
         try:
-            yield FlipStage(platform, client, estate, aside)
+            yield EdgeStage(platform, client, estate, aside)
         finally:
             platform.down()
