@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.traffic import Backend, Colour, Endpoint
 from bleen.providers.azure.mixed import Mixed, MixedBackends, MixedGateway
@@ -11,11 +13,14 @@ from tests.azure.double.edges import Edge
 from tests.azure.flipping import HOSTS, PATIENCE, site_of
 from tests.azure.world import azure
 
+PATIENT = structs.replace(PATIENCE, converge=15.0)
+"""What takes several operations, one after another, on a machine that is busy with other tests."""
+
 
 class MixedRun:
     """One controller's."""
 
-    def __init__(self, cloud: Cloud, patience: Patience = PATIENCE) -> None:
+    def __init__(self, cloud: Cloud, patience: Patience = PATIENT) -> None:
         self.there = azure(cloud)
         self.there.site = site_of(cloud, GatewayMode.MIXED)
         self.mixed = Mixed(self.there, patience)

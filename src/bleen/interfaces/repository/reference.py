@@ -146,8 +146,8 @@ prints the JSON Schema.
 - `appgw-flip` sends all of a service to one colour: no weight but 100 %, no measurement, no cohort, no copies, no affinity.
 - `appgw-mixed` has instances of both colours in one pool: a weight is a share of instances, and a check before the switch has
   nobody to ask; else as `appgw-flip`.
-- Bleen drives `appgw-flip`, by updates of the gateway that take minutes each. Nothing of it drives `appgw-mixed`: a controller
-  refuses a site that has it.
+- Bleen drives both by updates of the gateway that take minutes each: one for each change of rules in `appgw-flip`, and one for
+  each machine that enters or leaves a pool in `appgw-mixed`.
 
 This page is made from the types: `python -m bleen.interfaces.repository.reference`.
 """

@@ -18,7 +18,7 @@ from bleen.providers.azure.errors import speaking
 from bleen.providers.azure.operations import Note, Operations
 from bleen.providers.azure.pace import Pace
 from bleen.providers.azure.pools import Estate, Interface, Pool, edge_of, interface_of, placed
-from bleen.providers.azure.shares import Moves, Seen, alike, confirmed, refuse_share, refuse_unknown
+from bleen.providers.azure.shares import Moves, Seen, confirmed, refuse_share, refuse_unknown
 from bleen.providers.azure.sight import Patience, Reading, Shared, forget, hosts, observed, routed
 from bleen.providers.azure.site import Container
 from bleen.providers.azure.table import Edit, Table, TableBlob, with_backends, with_listing
@@ -54,21 +54,22 @@ class Mixed:
     async def look(self, *, anew: bool = False) -> Seen:
         """Return what is known, shared by all who watch; Resource Manager is asked only where it is time to, or ``anew``."""
         if anew:
-            self._forget()
+            self.forget()
         return await self._shared.look()
 
     async def _look(self) -> Seen:
-        table = (await self.blob.read()).table
-        seen = Seen(self._azure.site, table, await self._estate.lately())
+        """While machines are being moved, nobody else asks how they are: who moves them does, and tells when they are there."""
+        busy = frozenset(service for service in self._keepers if self._keeps(service))
+        seen = await self._seen(busy)
         self._tend(seen)
         return seen
 
-    async def _seen(self) -> Seen:
-        """Return what there is now."""
+    async def _seen(self, busy: frozenset[str] = frozenset()) -> Seen:
+        """Return what there is: the table as it is now, and the estate as it is since it was forgotten last."""
         table = (await self.blob.read()).table
-        return Seen(self._azure.site, table, await self._estate.anew())
+        return Seen(self._azure.site, table, await self._estate.lately(quiet=bool(busy)), busy)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Believe nothing that was asked for before now."""
         self._estate.forget()
         self._shared.forget()
@@ -91,14 +92,15 @@ class Mixed:
 
     async def put(self, listing: Listing) -> None:
         """Return when the pool has it; NotConverged where that takes longer than anybody waits: it goes on then."""
-        seen = await self.look(anew=True)
+        seen = await self.look()
+        if not seen.agrees(listing):  # what asks for no machine to move asks nobody
+            seen = await self.look(anew=True)
         refuse(listing, seen.table.by_key(), seen.table.by_name())
         refuse_unknown(listing, seen)
         if listing.route is not None:
             refuse_share(listing.route, seen)
         version = await self.change(_ordering(listing, seen))
-        before = seen.table.before().get(listing.key)
-        if before is None or not alike(before, listing) or not seen.fits(listing) or seen.moving(listing.service):
+        if not seen.agrees(listing):
             await self.follow(listing.service, version)
 
     async def change(self, edit: Edit) -> int:
@@ -153,6 +155,7 @@ class Mixed:
             if why := self._obstacle(seen, service, moves):
                 self._trouble[service] = why
                 await asyncio.sleep(pause)
+                self.forget()
                 pause = min(pause * 1.5, self._patience.first * 3)
             elif moves:
                 await self._carry_out(service, pool, moves)
@@ -176,10 +179,10 @@ class Mixed:
         """Change as many interfaces at once as Azure lets us, and return when each of these changes has ended."""
         inside, some = bool(moves.enter), (moves.enter or moves.leave)[: self._together]
         begun = await asyncio.gather(*(self._begin(each, pool, inside) for each in some), return_exceptions=True)
-        self._forget()
         passing = [each for each in begun if isinstance(each, Conflict | Unreachable)]
         for failure in begun:
             if isinstance(failure, BaseException) and failure not in passing:
+                self.forget()
                 raise failure
         self._together = max(1, self._together // 2) if passing else min(_TOGETHER, self._together * 2)
         notes = {each.name: note for each, note in zip(some, begun, strict=True) if isinstance(note, Note)}
@@ -187,7 +190,10 @@ class Mixed:
             self._trouble[service] = f"{passing[0].what}: {passing[0].why}"
         if passing and not notes:
             await asyncio.sleep(self._patience.again)
-        await self._ended(some, notes)
+        try:
+            await self._ended(some, notes)
+        finally:
+            self.forget()
 
     async def _begin(self, interface: Interface, pool: Pool, inside: bool) -> Note | None:
         intent = f"{interface.etag} {'enter' if inside else 'leave'} {pool.id}"
@@ -211,7 +217,7 @@ class Mixed:
     async def _ended(self, before: Sequence[Interface], notes: Mapping[str, Note]) -> None:
         """Return when the operations of ``notes`` have ended well: one listing tells of all, and URLs what it leaves open."""
         etags, left = {each.name: each.etag for each in before}, dict(notes)
-        wait, pause = max((note.wait for note in notes.values()), default=0.0), self._patience.first / 4
+        wait, pause = max((note.wait for note in notes.values()), default=0.0), self._patience.first / 2
         while left:
             await asyncio.sleep(max(wait, pause))
             pause = min(pause * 1.5, self._patience.first * 3)
@@ -225,7 +231,6 @@ class Mixed:
                 elif not await self._operations.ended(name, note):
                     continue
                 del left[name]
-        self._forget()
 
     async def close(self) -> None:
         """Stop following; what was begun goes on."""
@@ -236,8 +241,10 @@ class Mixed:
 
 
 def _differs(before: Estate | None, found: Estate) -> bool:
-    busy = found.edge.updating or any(each.updating for each in found.interfaces)
-    return busy or before is None or (before.edge.etag, before.interfaces) != (found.edge.etag, found.interfaces)
+    """Machines that are in no pool come and go as they like."""
+    if before is None or found.edge.updating or any(each.updating for each in found.members):
+        return True
+    return (before.edge.state, before.members) != (found.edge.state, found.members)
 
 
 def _ordering(listing: Listing, seen: Seen) -> Edit:
@@ -291,8 +298,10 @@ class MixedBackends:
         listing = (await self._mixed.blob.read()).table.by_key().get(service_key(backend.environment, backend.service))
         if listing is None:
             return
-        gone = before is not None and set(before.endpoints) - set(backend.endpoints)
-        if gone or (await self._mixed.look()).moved(listing, backend):
+        # Some of several are about to be deleted: whether they are in the pool is asked, and not remembered.
+        fewer = before is not None and backend.endpoints and set(before.endpoints) - set(backend.endpoints)
+        if (await self._mixed.look(anew=bool(fewer))).moved(listing, backend):
+            self._mixed.forget()
             await self._mixed.follow(backend.service, version)
 
     async def remove_backend(self, name: str) -> None:

@@ -81,6 +81,12 @@ class Estate:
     interfaces: tuple[Interface, ...]
 
     @cached_property
+    def members(self) -> tuple[Interface, ...]:
+        """The interfaces that are in a pool, of whatever service."""
+        ids = {pool.id.lower() for pool in self.edge.pools.values()}
+        return tuple(each for each in self.interfaces if ids & each.pools)
+
+    @cached_property
     def by_address(self) -> Mapping[str, Interface]:
         """The interfaces by the address of their machine."""
         return {each.address: each for each in self.interfaces}

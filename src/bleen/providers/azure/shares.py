@@ -35,6 +35,8 @@ class Seen:
     site: Site
     table: Table
     estate: Estate
+    busy: frozenset[str] = frozenset()
+    """Services whose machines are being moved just now: the estate may be from before."""
 
     def having(self, environment: str, service: str) -> Listing | None:
         """Return what the gateway has of a service; None where nobody can know. First match wins."""
@@ -57,7 +59,9 @@ class Seen:
         if backend is None:
             return False
         machines, members = self.machines(backend), self.members(backend.service)
-        return any(each in members or each.updating or each.failed for each in machines.values())
+        return backend.service in self.busy or any(
+            each in members or each.updating or each.failed for each in machines.values()
+        )
 
     def pool(self, service: str) -> Pool | None:
         """Return the pool of a service, if it is there."""
@@ -76,8 +80,8 @@ class Seen:
         return [each for each in self.estate.interfaces if each in members or each.machine.rpartition("_")[0] in places]
 
     def moving(self, service: str) -> bool:
-        """Return whether an operation on an interface of the service's is under way."""
-        return any(each.updating for each in self.ours(service))
+        """Return whether an operation on an interface of the service's is under way, or may be."""
+        return service in self.busy or any(each.updating for each in self.ours(service))
 
     def machines(self, backend: Backend) -> Mapping[str, Interface]:
         """Return the interfaces of a backend's endpoints, by address: those that are of a machine of its own scale set.
@@ -132,6 +136,12 @@ class Seen:
         there = self.there(listing.route)
         return all(there[colour] for colour in Colour if listing.route.split.weight(colour))
 
+    def agrees(self, listing: Listing) -> bool:
+        """Return whether a new listing asks for what there is, as the one in force does."""
+        before = self.table.before().get(listing.key)
+        same = before is not None and alike(before, listing)
+        return same and self.fits(listing) and not self.moving(listing.service)
+
     def moved(self, listing: Listing, backend: Backend) -> bool:
         """Return whether anybody moves or is to, or a machine of ``backend`` with weight is not known yet."""
         weight = listing.route.split.weight(backend.colour) if listing.route else 0
@@ -143,10 +153,12 @@ class Seen:
 
 
 def alike(one: Listing, other: Listing) -> bool:
-    """Return whether two listings ask for the same of a pool."""
-    if one.route is None or other.route is None:
-        return one.route is other.route
-    return (one.route.split, one.route.blue, one.route.green) == (other.route.split, other.route.blue, other.route.green)
+    """Return whether two listings ask for the same of a pool: whoever has no weight is in none."""
+    return _asked(one.route) == _asked(other.route)
+
+
+def _asked(route: Route | None) -> object:
+    return route and [(route.split.weight(each), route.release(each)) for each in Colour if route.split.weight(each)]
 
 
 def confirmed(seen: Seen) -> Table:

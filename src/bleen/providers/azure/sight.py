@@ -47,6 +47,7 @@ class Reading(Generic[T]):
         self._pace = pace
         self._differs = differs
         self._kept: T | None = None
+        self._last: T | None = None
         self._asked = self._believed = 0
         """How many readings were begun, and the last one of these that is not believed any more, or is the one in hand."""
 
@@ -54,15 +55,16 @@ class Reading(Generic[T]):
         """Ask now."""
         self._asked += 1
         mine = self._asked
-        found, before = await self._read(), self._kept
-        self._pace.looked(changed=self._differs(before, found))
+        found = await self._read()
+        self._pace.looked(changed=self._differs(self._last, found))
+        self._last = found
         if mine > self._believed:  # else a later answer was here first, or something was changed meanwhile
             self._kept, self._believed = found, mine
         return found
 
-    async def lately(self) -> T:
-        """Return what was told last, asked anew where it is time to."""
-        return await self.anew() if self._kept is None or self._pace.due() else self._kept
+    async def lately(self, *, quiet: bool = False) -> T:
+        """Return what was told last; asked anew where it is time to and, if ``quiet``, only where nothing is believed."""
+        return await self.anew() if self._kept is None or (self._pace.due() and not quiet) else self._kept
 
     def forget(self) -> None:
         """Believe nothing that was asked for before now."""

@@ -40,12 +40,12 @@ class Site(Value, frozen=True):
     location: str
     """As Azure calls the region."""
     account: str
-    """The URL of the storage account; empty where the gateway is one that Bleen does not drive."""
+    """The URL of the storage account."""
     gateway_mode: GatewayMode = GatewayMode.ENVOY
     """What splits its traffic."""
     gateway: str = ""
     """Where checks ask: the URL of the internal load balancer of the Envoys, or of the internal listener of a gateway that
-    flips, at which the idle colours answer."""
+    flips, at which the idle colours answer; empty with one that mixes."""
     endpoint: str = "https://management.azure.com"
     """Of Resource Manager."""
 

@@ -28,7 +28,7 @@ class Table(Value, frozen=True, omit_defaults=True):
     listings: tuple[Listing, ...] = ()
     backends: tuple[Backend, ...] = ()
     confirmed: tuple[Listing, ...] = ()
-    """What a gateway without agents was last seen to have: `bleen.providers.azure.flip`. Left out where there is none, so
+    """What a gateway without agents was last seen to have: `bleen.providers.azure.sight`. Left out where there is none, so
     that agents that do not know it read the table."""
 
     def by_key(self) -> dict[str, Listing]:

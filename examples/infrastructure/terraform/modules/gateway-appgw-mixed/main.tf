@@ -1,8 +1,8 @@
 # A lesser gateway without Envoys: both colours of a service are members of one pool, and their share is their share of instances.
 #
-# 1 of 10 instances is 10 %, and that is how fine it goes; autoscale moves the share. No deployment changes this gateway: instances
-# join and leave the pool by their scale set (application_gateway_pool_ids of the module service), from their first second, checked
-# or not. So Bleen does not deploy behind it (docs/azure.md): no share would be what was asked for.
+# 1 of 10 instances is 10 %, and that is how fine it goes. Bleen decides who is a member: it writes the pool into the network interface
+# of a machine that is ready, and takes it out before the machine ends. That is no part of this document, so that `apply` and Bleen
+# change nothing of each other's, and a service that is added later has its rule and its pool by the next apply.
 
 module "edge" {
   source = "../edge"
@@ -65,7 +65,7 @@ resource "azurerm_application_gateway" "this" {
     port = 443
   }
 
-  # Empty here: its members are instances, and they come and go.
+  # Empty here: its members are network interfaces, which name it themselves.
   dynamic "backend_address_pool" {
     for_each = var.services
 

@@ -12,8 +12,3 @@ output "fqdn" {
   description = "Its name."
   value       = module.edge.fqdn
 }
-
-output "pool_ids" {
-  description = "The pool of each service, for both of its scale sets."
-  value       = { for pool in azurerm_application_gateway.this.backend_address_pool : pool.name => pool.id }
-}

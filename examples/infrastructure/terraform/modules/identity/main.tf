@@ -9,8 +9,8 @@ resource "azurerm_user_assigned_identity" "this" {
   tags                = var.context.tags
 }
 
-# The controller changes fleets, and the rules of a gateway that flips: Azure has no right to less than all of a gateway. It cannot
-# read a disk, open a console, change a network, a policy or a role.
+# The controller changes fleets, the rules of a gateway that flips, and the interfaces that enter a pool of one that mixes: Azure has no
+# right to less than all of a gateway, or of an interface. It cannot read a disk, open a console, change a network, a policy or a role.
 resource "azurerm_role_definition" "controller" {
   name              = "Bleen controller ${local.suffix}"
   description       = "Start, scale, drain and end fleets; read what is there."
@@ -37,6 +37,7 @@ resource "azurerm_role_definition" "controller" {
       "Microsoft.ManagedIdentity/userAssignedIdentities/read",
       "Microsoft.Network/applicationGateways/read",
       "Microsoft.Network/applicationGateways/write",
+      "Microsoft.Network/applicationGateways/backendAddressPools/join/action",
       "Microsoft.Network/ApplicationGatewayWebApplicationFirewallPolicies/join/action",
       "Microsoft.Network/loadBalancers/read",
       "Microsoft.Network/loadBalancers/backendAddressPools/read",

@@ -26,28 +26,26 @@ module "service" {
   source   = "../service"
   for_each = var.services
 
-  context                      = var.context
-  name                         = each.key
-  addresses                    = local.addresses[each.key]
-  subnet_id                    = module.network.subnet_ids["services"]
-  application_gateway_pool_ids = var.gateway_mode == "appgw-mixed" ? [module.appgw_mixed[0].pool_ids[each.key]] : []
-  zones                        = var.zones
-  size                         = each.value.size
-  instances                    = each.value.instances
-  baseline                     = each.value.baseline
-  image_id                     = each.value.image_id
-  health_path                  = each.value.health_path
-  admin_public_key             = var.admin_public_key
-  identity_id                  = var.identities.ids["service"]
-  disk_encryption_set_id       = module.vault.disk_encryption_set_id
-  workspace_id                 = var.monitoring.workspace_id
-  collection_rule_id           = var.monitoring.collection_rule_id
+  context                = var.context
+  name                   = each.key
+  addresses              = local.addresses[each.key]
+  subnet_id              = module.network.subnet_ids["services"]
+  zones                  = var.zones
+  size                   = each.value.size
+  instances              = each.value.instances
+  baseline               = each.value.baseline
+  image_id               = each.value.image_id
+  health_path            = each.value.health_path
+  admin_public_key       = var.admin_public_key
+  identity_id            = var.identities.ids["service"]
+  disk_encryption_set_id = module.vault.disk_encryption_set_id
+  workspace_id           = var.monitoring.workspace_id
+  collection_rule_id     = var.monitoring.collection_rule_id
 }
 
-# What Bleen keeps; nothing drives the gateway that mixes.
+# What Bleen keeps, whichever gateway it drives.
 module "storage" {
   source = "../storage"
-  count  = var.gateway_mode == "appgw-mixed" ? 0 : 1
 
   context            = var.context
   agents             = var.gateway_mode == "envoy"
@@ -77,7 +75,7 @@ module "envoy" {
   admin_public_key       = var.admin_public_key
   identity_ids           = var.identities.ids
   client_ids             = var.identities.client_ids
-  routes_container       = module.storage[0].routes_container
+  routes_container       = module.storage.routes_container
   disk_encryption_set_id = module.vault.disk_encryption_set_id
   collection_rule_id     = var.monitoring.collection_rule_id
 }

@@ -17,8 +17,8 @@ output "endpoint" {
 }
 
 output "routes_container" {
-  description = "Where the controller writes routes; null with a gateway that it does not drive."
-  value       = one(module.storage[*].routes_container)
+  description = "Where the controller writes routes."
+  value       = module.storage.routes_container
 }
 
 output "fleets" {
@@ -38,7 +38,7 @@ output "vault_uri" {
 }
 
 output "site" {
-  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; account and gateway are empty with a gateway that it does not drive."
+  description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; gateway is empty with one that answers nowhere but at the public names."
   value = {
     environment   = var.context.environment
     region        = var.context.short_location
@@ -48,7 +48,7 @@ output "site" {
     gallery       = split("/", var.gallery_id)[8]
     gallery_group = split("/", var.gallery_id)[4]
     location      = var.context.location
-    account       = join("", module.storage[*].account)
+    account       = module.storage.account
     gateway_mode  = var.gateway_mode
     gateway       = join("", module.envoy[*].url, module.appgw_flip[*].preview_url)
   }

@@ -105,11 +105,10 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
     tags                           = local.tags
 
     ip_configuration {
-      name                                         = "internal"
-      primary                                      = true
-      subnet_id                                    = var.subnet_id
-      load_balancer_backend_address_pool_ids       = each.value.behind_address ? [azurerm_lb_backend_address_pool.this[each.key].id] : []
-      application_gateway_backend_address_pool_ids = each.value.behind_address ? var.application_gateway_pool_ids : []
+      name                                   = "internal"
+      primary                                = true
+      subnet_id                              = var.subnet_id
+      load_balancer_backend_address_pool_ids = each.value.behind_address ? [azurerm_lb_backend_address_pool.this[each.key].id] : []
     }
   }
 

@@ -24,12 +24,6 @@ variable "network_security_group_id" {
   default     = null
 }
 
-variable "application_gateway_pool_ids" {
-  description = "Only for the mode appgw-mixed: the pool that both colours are in."
-  type        = list(string)
-  default     = []
-}
-
 variable "zones" {
   description = "The availability zones that are used."
   type        = list(string)

@@ -73,8 +73,8 @@ run "with_a_rule_that_flips" {
   }
 
   assert {
-    condition     = length(module.storage) == 1 && output.site.gateway == "https://10.10.0.250:8443"
-    error_message = "A controller would not know where to keep what it orders, or where to ask the idle colour."
+    condition     = output.site.gateway == "https://10.10.0.250:8443"
+    error_message = "A controller would not know where to ask the idle colour."
   }
 }
 
@@ -86,8 +86,13 @@ run "with_one_mixed_pool" {
   }
 
   assert {
-    condition     = length(module.appgw_mixed) == 1 && length(module.envoy) == 0 && output.routes_container == null
+    condition     = length(module.appgw_mixed) == 1 && length(module.envoy) == 0 && length(module.appgw_flip) == 0
     error_message = "There is not exactly one gateway."
+  }
+
+  assert {
+    condition     = output.site.gateway_mode == "appgw-mixed" && output.site.gateway == ""
+    error_message = "A controller would ask the idle colour somewhere, and it answers nowhere."
   }
 }
 

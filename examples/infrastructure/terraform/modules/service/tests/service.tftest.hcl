@@ -39,6 +39,21 @@ run "two_colours_alike_but_for_their_address" {
   }
 }
 
+run "no_machine_enters_a_gateway_by_itself" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for set in azurerm_orchestrated_virtual_machine_scale_set.this : [
+        for nic in set.network_interface : [
+          for place in nic.ip_configuration : length(coalesce(place.application_gateway_backend_address_pool_ids, [])) == 0
+        ]
+      ]
+    ]))
+    error_message = "Machines would have traffic as they start: before they are ready, and in both colours."
+  }
+}
+
 run "nothing_serves_from_the_idle_colour" {
   command = plan
 
