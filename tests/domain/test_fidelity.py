@@ -71,16 +71,36 @@ def test_a_mixed_pool_knows_shares_of_instances(percent: float, instances: int, 
 def test_what_is_offered_instead_is_accepted(instances: int, hundredths: int) -> None:
     """Whatever share was asked for: advice that is refused is none."""
     for lack in lacks(MIXED, canary(weight(hundredths / 100), instances=instances)):
+        if "scale" in lack.instead:
+            step = {"type": "scale", "instances": int(lack.instead.rpartition(" ")[2].rstrip("}"))}
+            assert list(lacks(MIXED, canary(step, weight(hundredths / 100), instances=instances))) == []
+            continue
         offered = float(lack.instead.removeprefix("percent: "))
         assert offered == 100 or list(lacks(MIXED, canary(weight(offered), instances=instances))) == []
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_every_share_of_whole_instances_to_a_hundredth_is_accepted(new: int, old: int) -> None:
-    """``new`` of the new release beside ``old`` of the other, with as many instances as the larger has."""
+    """``new`` of one release beside ``old`` of the other, with as many instances as the larger has, once they are started."""
     share = Fraction(100 * new, new + old)
     if (share * 100).denominator == 1:
-        assert list(lacks(MIXED, canary(weight(float(share)), instances=max(new, old)))) == []
+        scale = {"type": "scale", "instances": new}
+        assert list(lacks(MIXED, canary(scale, weight(float(share)), instances=max(new, old)))) == []
+
+
+@pytest.mark.parametrize(
+    ("percent", "instances", "instead"),
+    [(75, 10, "the same, after {type: scale, instances: 9}"), (12.5, 10, "percent: 10"), (20, 6, "percent: 25")],
+)
+def test_a_share_that_fewer_instances_than_the_service_has_would_bear_is_refused(
+    percent: float, instances: int, instead: str
+) -> None:
+    """6 and 2 of ten are 75 %, and a fifth less than what serves today: more of the new ones are started first."""
+    (lack,) = lacks(MIXED, canary(weight(percent), instances=instances))
+    assert lack.instead == instead
+    if "scale" in instead:
+        step = {"type": "scale", "instances": int(instead.rpartition(" ")[2].rstrip("}"))}
+        assert list(lacks(MIXED, canary(step, weight(percent), instances=instances))) == []
 
 
 @pytest.mark.parametrize("mode", [FLIP, MIXED])

@@ -11,8 +11,10 @@ from bleen.domain.canary import CanaryStep, CookieStep, HeaderStep, Measure, Mir
 from bleen.domain.check import Check, HttpCheck
 from bleen.domain.codec import Value
 from bleen.domain.errors import InvalidInput
+from bleen.domain.mixing import Mix, exact
 from bleen.domain.service import Canary, Service
-from bleen.domain.strategy import PRESETS
+from bleen.domain.strategy import PRESETS, hundredths, sizes
+from bleen.domain.traffic import WHOLE, Split, share
 
 
 class GatewayMode(StrEnum):
@@ -91,10 +93,11 @@ def unremovable(environment: str, service: str) -> InvalidInput:
 
 
 def _of_canary(mode: GatewayMode, canary: Canary, instances: int) -> Iterator[Lack]:
+    steps = zip(canary.steps or PRESETS[canary.preset], sizes(canary, instances), strict=True)
     found = [
         lack
-        for number, step in enumerate(canary.steps or PRESETS[canary.preset])
-        if (lack := _of_step(mode, step, instances, (*_STEPS, str(number)))) is not None
+        for number, (step, new) in enumerate(steps)
+        if (lack := _of_step(mode, step, Mix(instances, new), (*_STEPS, str(number)))) is not None
     ]
     if canary.steps:
         yield from found
@@ -108,14 +111,13 @@ def _of_canary(mode: GatewayMode, canary: Canary, instances: int) -> Iterator[La
         yield Lack(("strategy", "baseline"), "a baseline fleet cannot be compared", _NOT_TOLD_APART, "baseline: false")
 
 
-def _of_step(mode: GatewayMode, step: CanaryStep, instances: int, at: tuple[str, ...]) -> Lack | None:
+def _of_step(mode: GatewayMode, step: CanaryStep, there: Mix, at: tuple[str, ...]) -> Lack | None:
+    """Return what ``mode`` cannot do of a step; blue is how many there are of the stable release then, green of the new one."""
     match step:
         case Weight(percent) if mode is GatewayMode.FLIP and percent != 100:
             return Lack((*at, "percent"), f"a weight of {percent:g} % cannot be given", _ONE_COLOUR, _BLUE_GREEN)
-        case Weight(percent) if mode is GatewayMode.MIXED and Fraction(str(percent)) not in (shares := _shares(instances)):
-            nearest = min(shares, key=lambda each: abs(each - Fraction(str(percent))))
-            why = f"a share is a share of instances, and there are {instances}"
-            return Lack((*at, "percent"), f"a weight of {percent:g} % cannot be given", why, f"percent: {float(nearest):g}")
+        case Weight(percent) if mode is GatewayMode.MIXED:
+            return _of_share(percent, there, (*at, "percent"))
         case Measure():
             return Lack(at, "nothing can be measured", _NOT_TOLD_APART, "{type: pause}, in which a person decides")
         case HeaderStep() | CookieStep() | MirrorStep():
@@ -134,8 +136,30 @@ def _of_checks(checks: tuple[Check, ...]) -> Iterator[Lack]:
             yield Lack(at, "a release cannot be asked before it has traffic", _NO_PREVIEW, "the check in `after`")
 
 
-def _shares(instances: int) -> set[Fraction]:
-    """Return the shares, in percent to a hundredth, that members of both colours in one pool can have; 100 % among them."""
+def _of_share(percent: float, there: Mix, at: tuple[str, ...]) -> Lack | None:
+    """Return why instances cannot give a weight: never, or only by fewer of them than the service has."""
+    wanted, what = hundredths(percent), f"a weight of {percent:g} % cannot be given"
+    if _served(wanted, there):
+        return None
+    larger = (new for new in range(there.green, there.blue + 1) if _served(wanted, Mix(there.blue, new)))
+    if (new := next(larger, None)) is not None:
+        why = (
+            f"a share is a share of instances, and {there.blue} and {there.green} cannot bear it by as many as the service has"
+        )
+        return Lack(at, what, why, f"the same, after {{type: scale, instances: {new}}}")
+    shares = [each for each in _shares(there.blue) if _served(each, Mix(there.blue, max(1, share(there.blue, each))))]
+    nearest = min(shares, key=lambda each: abs(each - wanted))
+    why = f"a share is a share of instances, and there are {there.blue}"
+    return Lack(at, what, why, f"percent: {nearest / 100:g}")
+
+
+def _served(weight: int, there: Mix) -> bool:
+    mix = exact(Split(WHOLE - weight, weight), there)
+    return weight == WHOLE or (mix is not None and mix.total >= there.blue)
+
+
+def _shares(instances: int) -> set[int]:
+    """Return the shares, in hundredths of a percent, that members of both colours in one pool can have; all among them."""
     counts = range(1, instances + 1)
-    found = {Fraction(100 * new, new + old) for new in counts for old in (0, *counts)}
-    return {share for share in found if (share * 100).denominator == 1}
+    found = {Fraction(WHOLE * new, new + old) for new in counts for old in (0, *counts)}
+    return {int(each) for each in found if each.denominator == 1}

@@ -1,6 +1,6 @@
 """Steps: what a strategy compiles to. The rollout walks them in order, and never back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bleen.domain.canary import (
     CanaryStep,
@@ -191,6 +191,17 @@ def _walk(strategy: Canary, size: int) -> Iterator[Step]:
             yield StartFleet(have if have < size else None, fair and step != ALL)
         yield from _compiled(step, strategy, number)
     yield from _ending(strategy, trusted=False)
+
+
+def sizes(strategy: Canary, size: int) -> Sequence[int]:
+    """Return how many instances the new fleet has at each written step of a canary."""
+    written = strategy.steps or PRESETS[strategy.preset]
+    least = strategy.min_instances
+    have, found = _at_first(written, least, size), []
+    for step in written:
+        have = max(have, _needed(step, least, size))
+        found.append(have)
+    return found
 
 
 def compares(step: CanaryStep) -> bool:

@@ -127,6 +127,7 @@ class Mixed:
             service, pace = listing.service, self._paces.setdefault(listing.service, self._pace())
             if seen.pool(service) and seen.moves(listing) and pace.due() and not self._keeps(service):
                 pace.looked(changed=False)
+                self.forget()  # nobody is moved by what was read some time ago
                 self._keep(service)
 
     def _pace(self) -> Pace:
