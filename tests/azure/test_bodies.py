@@ -9,12 +9,16 @@ from azure.mgmt.compute.models import (
     VirtualMachineScaleSetUpdate,
     VirtualMachineScaleSetVMInstanceRequiredIDs,
 )
-from azure.mgmt.network.models import ApplicationGateway
+from azure.mgmt.network.models import ApplicationGateway, NetworkInterface
 
 from tests.azure.double.bodies import problems
 from tests.azure.double.cloud import GROUP, Cloud
 from tests.azure.world import azure
 
+POOLS = "applicationGatewayBackendAddressPools"
+"""The pools that an interface is in are its own to say."""
+MEMBERS = "backendIPConfigurations"
+"""The members of a pool are not the gateway's to say."""
 GOOD: list[tuple[Any, Any]] = [
     (VirtualMachineScaleSetUpdate, {}),
     (VirtualMachineScaleSetUpdate, {"sku": {"capacity": 3}, "tags": {"release": "r1"}}),
@@ -22,6 +26,7 @@ GOOD: list[tuple[Any, Any]] = [
     (VirtualMachineScaleSetUpdate, {"properties": {"upgradePolicy": {"mode": "Manual"}}}),
     (GalleryImageVersion, {"location": "weu", "properties": {"storageProfile": {"osDiskImage": {"source": {"id": "/d"}}}}}),
     (ApplicationGateway, {"properties": {"requestRoutingRules": [{"name": "hello", "properties": {"ruleType": "Basic"}}]}}),
+    (NetworkInterface, {"properties": {"ipConfigurations": [{"properties": {POOLS: [{"id": "/p"}]}}]}}),
 ]
 BAD: list[tuple[Any, Any, str]] = [
     (VirtualMachineScaleSetUpdate, {"sku": {"capacty": 3}}, "Could not find member 'capacty' on object of type 'Sku'"),
@@ -36,6 +41,9 @@ BAD: list[tuple[Any, Any, str]] = [
     (GalleryImageVersion, {"location": "weu", "properties": {"provisioningState": "Succeeded"}}, "read-only"),
     (GalleryImageVersion, {}, "Required property 'location'"),
     (ApplicationGateway, {"properties": {"requestRoutingRules": [{"nam": "x"}]}}, "requestRoutingRules[0].nam"),
+    (ApplicationGateway, {"properties": {"backendAddressPools": [{"properties": {MEMBERS: []}}]}}, f"{MEMBERS!r} of"),
+    (NetworkInterface, {"properties": {"virtualMachine": {"id": "/m"}}}, "read-only"),
+    (NetworkInterface, {"properties": {"ipConfigurations": [{"properties": {POOLS[:-1]: []}}]}}, f"member {POOLS[:-1]!r}"),
 ]
 
 
