@@ -194,10 +194,13 @@ async def test_the_last_machines_are_kept_though_nobody_tells_of_them(cloud: Clo
         await mixing.gateway.set_route(a_route(GREEN, green=None), 3)
 
 
-async def test_a_fleet_ends_only_when_none_of_it_is_in_the_pool(cloud: Cloud, pools: Edge, mixing: MixedRun) -> None:
-    """Law 3, by the fact: no route names it any more, and yet one machine is in, put there by hand."""
+@pytest.mark.parametrize("told", [3, 0])
+async def test_a_fleet_ends_only_when_none_of_it_is_in_the_pool(cloud: Cloud, pools: Edge, mixing: MixedRun, told: int) -> None:
+    """Law 3, by the fact: no route names it any more, and yet one machine is in, put there by hand; also of a fleet that ends,
+    which tells of no machine any more."""
     await serving_blue(mixing, cloud)
     await mixing.gateway.set_route(a_route(BLUE, green=None), 2)
+    await mixing.backends.set_backend(a_fleet(cloud, Colour.GREEN, 2, told))
     intruder = machine("hello", Colour.GREEN, 1)
     cloud.nics.by_hand(intruder, pools, "hello", inside=True)
     assert await mixing.backends.routed("dev.hello.green.r2")

@@ -59,6 +59,11 @@ class Interface:
     found: NetworkInterface = field(compare=False, repr=False, default_factory=NetworkInterface)
 
     @property
+    def place(self) -> str:
+        """The scale set of its machine: of a Flexible one each is called {scale-set-name}_{8-char-guid}."""
+        return self.machine.rpartition("_")[0]
+
+    @property
     def updating(self) -> bool:
         """Whether an operation on it is under way."""
         return self.state in UNDER_WAY

@@ -54,14 +54,22 @@ class Seen:
         return before if before is not None and self.fits(before) else None
 
     def uses(self, name: str) -> bool:
-        """Return whether a machine of a backend is in a pool, or may be: its interface is being changed, or that failed."""
+        """Return whether a machine of a backend is in a pool, or may be: its interface is being changed, or that failed.
+
+        A fleet that ends tells of no endpoint any more: its machines are those of its scale set that no other backend has.
+        """
         backend = self.table.by_name().get(name)
         if backend is None:
             return False
-        machines, members = self.machines(backend), self.members(backend.service)
-        return backend.service in self.busy or any(
-            each in members or each.updating or each.failed for each in machines.values()
-        )
+        others = {e.address for each in self.table.backends if each != backend for e in each.endpoints}
+        place, members = self.place(backend), self.members(backend.service)
+        theirs = [each for each in self.estate.interfaces if each.place == place and each.address not in others]
+        return backend.service in self.busy or any(each in members or each.updating or each.failed for each in theirs)
+
+    def place(self, backend: Backend) -> str:
+        """Return the name of the scale set whose machines a backend is."""
+        slot = Slot(backend.environment, self.site.region, backend.service, backend.colour, baseline=backend.baseline)
+        return self.site.scale_set(slot)
 
     def pool(self, service: str) -> Pool | None:
         """Return the pool of a service, if it is there."""
@@ -77,7 +85,7 @@ class Seen:
         site = self.site
         places = [site.scale_set(Slot(site.environment, site.region, service, colour)) for colour in Colour]
         members = self.members(service)
-        return [each for each in self.estate.interfaces if each in members or each.machine.rpartition("_")[0] in places]
+        return [each for each in self.estate.interfaces if each in members or each.place in places]
 
     def moving(self, service: str) -> bool:
         """Return whether an operation on an interface of the service's is under way, or may be."""
@@ -88,10 +96,9 @@ class Seen:
 
         Azure gives an address to another machine soon after its own has gone.
         """
-        slot = Slot(backend.environment, self.site.region, backend.service, backend.colour, baseline=backend.baseline)
-        place, found = self.site.scale_set(slot), self.estate.by_address
+        place, found = self.place(backend), self.estate.by_address
         there = {each.address: found[each.address] for each in backend.endpoints if each.address in found}
-        return {address: each for address, each in there.items() if each.machine.rpartition("_")[0] == place}
+        return {address: each for address, each in there.items() if each.place == place}
 
     def there(self, route: Route) -> Mapping[Colour, Sequence[Interface]]:
         """Return the machines of each colour that may have requests by ``route``."""
