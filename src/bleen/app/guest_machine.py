@@ -64,13 +64,15 @@ async def _keep(settings: Settings, told: MachineTold, metadata: Metadata, page:
         await life.end()
 
 
-async def identify(metadata: Metadata, remembered: Path, stopped: asyncio.Event) -> MachineTold | None:
+async def identify(
+    metadata: Metadata, remembered: Path, stopped: asyncio.Event, patience: float = _PATIENCE_SECONDS
+) -> MachineTold | None:
     """Return what this machine is: what Azure says, or said the last time where it does not for a while.
 
     None where it was ``stopped`` before anybody had ever said so: then nothing runs here.
     """
-    known, patience, said = _remember(remembered), time.monotonic() + _PATIENCE_SECONDS, False
-    while not stopped.is_set() and (known is None or time.monotonic() < patience):
+    known, until, said = _remember(remembered), time.monotonic() + patience, False
+    while not stopped.is_set() and (known is None or time.monotonic() < until):
         try:
             told = await metadata.machine()
         except Unreachable as error:

@@ -128,7 +128,7 @@ class Imds:
         _check_rate(machine)
         version = request.query.get("api-version")
         if (request.method, rest) == ("GET", "metadata/instance") and version in _INSTANCE:
-            return web.json_response(_instance(machine))
+            return web.json_response(describe(machine))
         if rest == "metadata/scheduledevents" and version in _EVENTS:
             return await self._approve(machine, request) if request.method == "POST" else self._list(machine)
         raise Refused(400, "BadRequest", "api-version is invalid or was not specified in the request")
@@ -159,7 +159,8 @@ def _check_rate(machine: Described) -> None:
     machine.asked.append(now)
 
 
-def _instance(machine: Described) -> dict[str, Any]:
+def describe(machine: Described) -> dict[str, Any]:
+    """Return what a machine of a Flexible scale set is told of itself."""
     compute = {
         "azEnvironment": "AzurePublicCloud",
         "location": "weu",
