@@ -31,7 +31,7 @@ from bleen.settings import Settings
 
 log = logging.getLogger("bleen.guest")
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 3.0
 """For Azure's metadata service, where its last word is known: an instance that runs is not to be unwatched for longer."""
 _AGAIN_SECONDS = 1.0
 

@@ -139,7 +139,7 @@ class GuestMachines:
         """Set it before the first start."""
         self.started: dict[str, GuestMachine] = {}
         self._folder = folder
-        self._environ = {"BLEEN_GUEST_IMAGES": str(images), "SSL_CERT_FILE": str(certificate)}
+        self.environ = {"BLEEN_GUEST_IMAGES": str(images), "SSL_CERT_FILE": str(certificate)}
         self._timeout = timeout
         self._used: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ class GuestMachines:
         address = allocate(self._folder, self._used)
         self._used.add(address)
         self.cloud.imds.enter(name, scale_set, address, user_data)
-        self.started[name] = GuestMachine(self.cloud, name, self._folder, self._environ, self._timeout)
+        self.started[name] = GuestMachine(self.cloud, name, self._folder, self.environ, self._timeout)
         return self.started[name]
 
     async def close(self) -> None:

@@ -34,6 +34,7 @@ class Guest:
         self._reports = reports
         self._said: datetime | None = None
         self._told: Instance | None = None
+        self._refusals = 0
 
     async def begin(self) -> None:
         """Start the instance; ImageRejected where its image is not what its digest says."""
@@ -56,11 +57,19 @@ class Guest:
         return word_of(await self._instance())
 
     async def refuse(self, error: BleenError) -> None:
-        """Report that there is no instance, and why."""
-        slot, port = self._order.slot, self._order.runtime.port
-        name = f"{slot.service}-{slot.place}-r{self._order.release}-1"
-        why = str(error).splitlines()[0]
-        told = Instance(name, "", port, InstanceState.CRASHED, datetime.now(UTC), last_exit=why, last_words=str(error))
+        """Report that there is no instance, why, and how often that was so: a rollout counts it as a crash."""
+        slot = self._order.slot
+        self._refusals += 1
+        told = Instance(
+            name=f"{slot.service}-{slot.place}-r{self._order.release}-1",
+            address="",
+            port=self._order.runtime.port,
+            state=InstanceState.CRASHED,
+            since=datetime.now(UTC),
+            restarts=self._refusals,
+            last_exit=str(error).splitlines()[0],
+            last_words=str(error),
+        )
         await self._try(self._reports.write(*self._place, told))
 
     async def leave(self, notice: float) -> None:
