@@ -12,7 +12,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.blob.aio import BlobServiceClient
 
 from bleen.domain.codec import decode, encode
-from bleen.domain.errors import Unreachable
+from bleen.domain.errors import StorageFull, Unreachable
 from bleen.providers.azure.connections import Connections, Everywhere
 from bleen.providers.azure.health import HealthPage
 from bleen.providers.azure.life import Life, Times
@@ -81,9 +81,17 @@ async def identify(
             said = True
             await asyncio.sleep(_AGAIN_SECONDS)
         else:
-            await asyncio.to_thread(write_atomically, remembered, encode(told))
+            await _keep_in_mind(remembered, told)
             return told
     return known
+
+
+async def _keep_in_mind(path: Path, told: MachineTold) -> None:
+    """Write it down; a full disk is no reason to leave an instance unwatched."""
+    try:
+        await asyncio.to_thread(write_atomically, path, encode(told))
+    except StorageFull as error:
+        log.warning("%s", error)
 
 
 def _remember(path: Path) -> MachineTold | None:
