@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from bleen.domain.audit import Auditor, AuditReport, EntryProof, Finding, Growth, Promise, Trace, proves
+from bleen.domain.audit import Auditor, AuditReport, EntryProof, Finding, Growth, Promise, Trace, entry_of, proves
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, Conflict, InvalidInput
 from bleen.domain.ledger import Entry, Query, ReleaseMade
@@ -84,10 +84,9 @@ class Notary:
     async def prove(self, sequence: int) -> EntryProof:
         """Return the proof that an entry is in the log; NotFound, or Conflict where it is not what was signed."""
         leaf, content = await self._log.content(sequence)
-        entries = await self._ledger.read(Query(after=sequence - 1, limit=1))
         note, checkpoint = await self._over(leaf)
         proof = await self._hashes(inclusion(leaf, checkpoint.size))
-        found = EntryProof(entries[0], content.decode(), leaf, proof, note, str(self._seal.verifier))
+        found = EntryProof(entry_of(content), content.decode(), leaf, proof, note, str(self._seal.verifier))
         if not proves(found, checkpoint):
             raise _not_as_signed(f"entry {sequence} cannot be proved", checkpoint.size)
         return found
