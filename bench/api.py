@@ -5,16 +5,19 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from statistics import quantiles
 
 import httpx
+import psutil
 
 from bench.apiserver import TOKEN
-from bench.ledgers import fill, postgres
+from bench.ledgers import SERVICES, fill, postgres
 from bench.report import Report, Row
 from bleen.app.home import free_port
 from bleen.domain.decision import Wait
@@ -39,6 +42,11 @@ PATHS = (
     "/v1/audit/proofs/{m}",
 )
 APPENDS = 500
+ALONE = 30
+STREAMS, MOVING = 200, 20
+NEWS = 20
+"""Entries a second: of 20 services that change, each makes one."""
+NAMED = re.compile(rb"news/[0-9]+")
 
 
 def run() -> Report:
@@ -51,17 +59,29 @@ def run() -> Report:
         fill(url, SMALL)
         asyncio.run(_appends(report, url))
         _reads(report, url)
+        _streams(report, url)
     return report
 
 
-def _reads(report: Report, url: str) -> None:
+@contextmanager
+def _server(url: str) -> Iterator[tuple[int, psutil.Process]]:
+    """Yield the port of a server over the ledger of ``url``, once it answers, and its process."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "bench.apiserver", url, str(port)])
     try:
-        took = asyncio.run(_ask(port))
+        asyncio.run(_until_ready(port))
+        yield port, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait()
+
+
+def _reads(report: Report, url: str) -> None:
+    with _server(url) as (port, _):
+        alone = asyncio.run(_alone(port, "/v1/overview"))
+        took = asyncio.run(_ask(port))
+    report.rows.append(Row(f"GET /v1/overview of {SERVICES} services, alone, the first", alone[0] * 1000, "ms"))
+    report.rows.append(Row("the same again, p50", _percentile(alone[1:], 50), "ms"))
     for path in PATHS:
         mine = [seconds for asked, seconds in took if asked == path]
         name = path.replace("{n}", "N").replace("{m}", "N")
@@ -74,7 +94,6 @@ def _reads(report: Report, url: str) -> None:
 async def _ask(port: int) -> list[tuple[str, float]]:
     """Return the path and the seconds of each request, counted from the moment at which it was due."""
     took: list[tuple[str, float]] = []
-    await _until_ready(port)
     lines = Lines(port)
 
     async def one(number: int, due: float) -> None:
@@ -90,6 +109,63 @@ async def _ask(port: int) -> list[tuple[str, float]]:
             await asyncio.sleep(max(due - time.perf_counter(), 0))
             tasks.create_task(one(number, due))
     return took
+
+
+async def _alone(port: int, path: str) -> list[float]:
+    """Return the seconds of requests of which each begins after the last has ended."""
+    lines, took = Lines(port), []
+    for _ in range(ALONE):
+        began = time.perf_counter()
+        status, body = await lines.get(path)
+        assert status == 200, body
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def _streams(report: Report, url: str) -> None:
+    """Have many listen to all that happens while entries are made, and tell what that takes of the server's processor."""
+    with _server(url) as (port, process):
+        lags, cores = asyncio.run(_listened(port, url, process))
+    name = f"{STREAMS} event streams, {NEWS} entries a second"
+    assert len(lags) == STREAMS * NEWS * SECONDS, f"{len(lags)} events arrived"
+    report.rows.append(Row(f"{name}: the server's processor", cores, "cores", goal=1))
+    report.rows.append(Row(f"{name}: from an entry to a listener, p99", _percentile(lags, 99), "ms", goal=1000))
+
+
+async def _listened(port: int, url: str, process: psutil.Process) -> tuple[list[float], float]:
+    """Return the seconds from each entry to each listener, and the cores that the server took."""
+    made, lags, ledger = dict[bytes, float](), list[float](), PostgresLedger(url)
+    async with asyncio.TaskGroup() as tasks:
+        listening = [asyncio.Event() for _ in range(STREAMS)]
+        for each in listening:
+            tasks.create_task(_listen(port, each, made, lags))
+        await asyncio.gather(*(each.wait() for each in listening))
+        await asyncio.sleep(1)
+        began, before = time.perf_counter(), sum(process.cpu_times()[:2])
+        for number in range(NEWS * SECONDS):
+            await asyncio.sleep(max(began + number / NEWS - time.perf_counter(), 0))
+            key = f"news/{number}"
+            made[key.encode()] = time.perf_counter()
+            await ledger.append(Draft(key, "dev", f"service-{number % MOVING}", Decided(Wait(key)), by="ada"))
+        await asyncio.sleep(1)
+        cores = (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - began)
+    await ledger.close()
+    return lags, cores
+
+
+async def _listen(port: int, listening: asyncio.Event, made: dict[bytes, float], lags: list[float]) -> None:
+    """Take the events of a stream until all that were made have arrived."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000_000)
+    writer.write(f"GET /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {TOKEN}\r\n\r\n".encode())
+    await reader.readuntil(b"retry: 1000\n\n")
+    listening.set()
+    last = b""
+    while last != f"news/{NEWS * SECONDS - 1}".encode():
+        event = await reader.readuntil(b"\n\n")
+        if found := NAMED.search(event):
+            last = found[0]
+            lags.append(time.perf_counter() - made[last])
+    writer.close()
 
 
 class Lines:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from bleen import __version__
+from bleen.app.loading import loading
 from bleen.domain.command import Command
 from bleen.domain.errors import NothingToDo
 from bleen.domain.image import Image
@@ -117,4 +118,6 @@ def providers(url: str) -> Providers:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(build_api(providers(sys.argv[1]), TOKEN), int(sys.argv[2])))
+    with loading():  # as the controller does: what stays is set aside, and no collection looks through it
+        api = build_api(providers(sys.argv[1]), TOKEN)
+    asyncio.run(serve(api, int(sys.argv[2])))

@@ -44,12 +44,14 @@ def main(folder: Path) -> None:
         for number in range(SERVICES):
             client.deploy(deployment(number, 0, folder))
         over = threading.Event()
-        threading.Thread(target=_move, args=(estate, folder, over), daemon=True).start()
+        moving = threading.Thread(target=_move, args=(estate, folder, over), daemon=True)
+        moving.start()
         client.deploy(deployment(MOVING, 1, folder, asks=True))
         print(estate.address, flush=True)
         for _ in sys.stdin:
             print(client.link("bench").code, flush=True)
         over.set()
+        moving.join()
     estate.down()
 
 
@@ -58,6 +60,8 @@ def _move(estate: Estate, folder: Path, over: threading.Event) -> None:
     with Client(estate.server()) as client:
         while not over.is_set():
             for number in range(MOVING):
+                if over.is_set():
+                    return
                 try:
                     client.deploy(deployment(number, version, folder))
                 except BleenError as error:

@@ -20,6 +20,8 @@ gc.disable()
 LONG = (
     "azure/test_journeys.py",
     "azure/test_flip_journeys.py",
+    "azure/test_guest_journeys.py",
+    "azure/test_guest_process.py",
     "console/test_pages.py",
     "journeys/test_blue_green.py",
     "journeys/test_canary.py",

@@ -102,6 +102,12 @@ class Settings(Value, frozen=True):
     """The command that makes a version of the gallery of an image; empty: a pipeline does."""
     azure_look: Duration = Duration.parse("10s")
     """The least time between two looks of Resource Manager at what changes."""
+    guest_port: int = 8060
+    """Where the guest of a machine in Azure answers the health extension, on loopback."""
+    guest_images: str = ""
+    """The home whose store has the machine's image; empty: ``home``."""
+    guest_metadata: str = ""
+    """Where Azure's metadata service answers; empty: where it does on every machine."""
     access_file: str = ""
     """The file that says whose tokens count, and who gets which role; empty: those of the ledger alone."""
     osv_url: str = ""
@@ -157,6 +163,9 @@ def read_settings(environ: Mapping[str, str] = os.environ, folder: Path | None =
         azure_site=environ.get("BLEEN_AZURE_SITE", ""),
         azure_bake=_command(environ, "BLEEN_AZURE_BAKE"),
         azure_look=_duration(environ, "BLEEN_AZURE_LOOK", Duration.parse("10s")),
+        guest_port=_port(environ, "BLEEN_GUEST_PORT", 8060),
+        guest_images=_path(environ, "BLEEN_GUEST_IMAGES"),
+        guest_metadata=environ.get("BLEEN_GUEST_METADATA", ""),
         access_file=_path(environ, "BLEEN_ACCESS_FILE"),
         osv_url=environ.get("BLEEN_OSV_URL", ""),
         patches=_timetable(environ),

@@ -34,6 +34,7 @@ from bleen.providers.local.secrets import FolderSecrets
 from bleen.settings import Settings, read_settings
 from tests.azure.aside import Aside
 from tests.azure.double.cloud import Cloud
+from tests.azure.double.guests import GuestMachines
 from tests.azure.double.machines import RealMachines
 from tests.azure.tier import TierRun
 from tests.azure.world import azure, site
@@ -57,15 +58,16 @@ class Estate:
         await self.there.close()
 
 
-async def open_estate(home: Path, machines_home: Path, short: Path, tls: ssl.SSLContext) -> Estate:
-    """Start it. Machines have the images that the platform of ``home`` builds: what Packer puts into them."""
-    machine = Machine(machines_home, LocalImages(home), FolderSecrets(machines_home), probe_isolation(), backoff=BACKOFF)
-    machines = RealMachines(machine, every=0.2)
+async def open_estate(machines: RealMachines | GuestMachines, short: Path, tls: ssl.SSLContext) -> Estate:
+    """Start it."""
     cloud = Cloud(machines)
     await cloud.start(tls)
     there = azure(cloud)
-    machines.reports = Reports(there.container(Container.MACHINES))
-    await machines.begin()
+    if isinstance(machines, RealMachines):
+        machines.reports = Reports(there.container(Container.MACHINES))
+        await machines.begin()
+    else:
+        machines.cloud = cloud
     tier = TierRun(cloud, short)
     for name in ("envoy-1", "envoy-2"):
         tier.machines.add(name)
@@ -122,14 +124,21 @@ def signed_in(cloud: Cloud, certificate: Path) -> Iterator[None]:
         yield
 
 
+def machines_of(home: Path, folder: Path) -> RealMachines:
+    """Return machines that have the images which the platform of ``home`` builds: what Packer puts into them."""
+    machine = Machine(folder, LocalImages(home), FolderSecrets(folder), probe_isolation(), backoff=BACKOFF)
+    return RealMachines(machine, every=0.2)
+
+
 @contextmanager
-def azure_stage(folder: Path) -> Iterator[AzureStage]:
-    """Open a stage on an estate of its own, and end both with nothing left."""
-    home, certificate = folder / "home", folder / "azure.pem"
+def azure_stage(folder: Path, *, guests: bool = False) -> Iterator[AzureStage]:
+    """Open a stage on an estate of its own, and end both with nothing left. With ``guests`` each machine runs the program."""
+    home, certificate, there = folder / "home", folder / "azure.pem", folder / "machines"
     aside = Aside()
     tls = certify(certificate)
     with TemporaryDirectory(prefix="bleen-") as short:
-        estate = aside.run(open_estate(home, folder / "machines", Path(short), tls))
+        machines = GuestMachines(there, home, certificate) if guests else machines_of(home, there)
+        estate = aside.run(open_estate(machines, Path(short), tls))
         try:
             write_site(estate, folder / "site.json")
             found_from_anywhere = f"PYTHONPATH={Path(__file__).parents[2]}"

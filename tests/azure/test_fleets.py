@@ -242,6 +242,20 @@ async def test_a_sick_instance_is_seen_though_azure_is_not_asked(stage: Stage) -
     await until(port, lambda f: f.ready == 2)
 
 
+async def test_a_machine_that_azure_cannot_ask_keeps_its_traffic(stage: Stage) -> None:
+    """It is not ready any more, and no instance has failed: gateways have their own eyes, and may have all of the fleet."""
+    port = stage.controller()
+    await port.launch(order())
+    fleet = await until(port, ready(3))
+    machines = stage.cloud.machines
+    assert isinstance(machines, LightMachines)
+    for machine in machines.started:
+        machine.silent = True
+    await until(port, lambda f: {i.state for i in f.instances} == {InstanceState.SICK})
+    known = stage.gateways.regions["local"].backends["dev.hello.blue.r1"]
+    assert {e.address for e in known.endpoints} == {i.address for i in fleet.instances}
+
+
 async def test_machines_that_nobody_ordered_are_not_touched(stage: Stage) -> None:
     """A set in which somebody started machines by hand is no free slot."""
     stage.set().capacity = 2

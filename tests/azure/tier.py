@@ -6,10 +6,10 @@ from pathlib import Path
 
 from azure.storage.blob.aio import BlobServiceClient
 
-from bleen.providers.azure.connection import blob_service
 from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Patience, Tier
 from bleen.providers.azure.gateway_agent import GatewayAgent
 from bleen.providers.azure.site import Container
+from bleen.providers.azure.storage import blob_service
 from tests.azure.double.cloud import Cloud
 from tests.azure.world import KEY, site
 from tests.fixtures.envoy import EnvoyRun
@@ -52,7 +52,7 @@ class TierRun:
         self.machines: set[str] = set()
         """Those that exist, as Azure would say."""
         self._home = home
-        self._blobs = blob_service(site(cloud), KEY)
+        self._blobs = blob_service(site(cloud).account, KEY)
         self.tier = Tier(self._blobs, self._exist, PATIENCE)
         self.gateway, self.backends = AzureGateway(self.tier), AzureBackends(self.tier)
 
@@ -73,7 +73,7 @@ class TierRun:
 
     def beside(self, envoy: EnvoyRun, name: str) -> Member:
         """Return an agent beside an Envoy."""
-        blobs = blob_service(site(self.cloud), KEY, user_agent=name)
+        blobs = blob_service(site(self.cloud).account, KEY, user_agent=name)
         agent = GatewayAgent(envoy.place, name, blobs)
         return Member(envoy, agent, blobs)
 

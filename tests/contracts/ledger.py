@@ -300,8 +300,32 @@ class LedgerContract:
         assert [entry.key for entry in await ledger.read(Query(limit=2, newest=True))] == ["4", "3"]
         assert list(await ledger.read(Query(limit=0))) == []
 
+    async def test_the_newest_of_each_service_are_read(self, ledger: Ledger) -> None:
+        """With ``each``, a busy service does not hide a quiet one; whatever else narrows a query counts before."""
+        for n in range(6):
+            await ledger.append(a_draft(f"busy-{n}", service="busy", environment="dev" if n % 2 else "production"))
+        await ledger.append(a_draft("quiet", service="quiet"))
+        await ledger.append(a_draft("nobody's", service=""))
+        for n in range(6, 9):
+            await ledger.append(a_draft(f"busy-{n}", service="busy", event=Finished()))
+
+        async def keys(query: Query) -> list[str]:
+            return [entry.key for entry in await ledger.read(query)]
+
+        assert await keys(Query(newest=True, each=2)) == ["busy-8", "busy-7", "nobody's", "quiet"]
+        assert await keys(Query(newest=True, each=2, limit=3)) == ["busy-8", "busy-7", "nobody's"]
+        assert await keys(Query(newest=True, each=1, kinds=("decided",))) == ["nobody's", "quiet", "busy-5"]
+        assert await keys(Query(newest=True, each=9, environment="production")) == ["busy-4", "busy-2", "busy-0"]
+        assert await keys(Query(newest=True, each=1, service="busy")) == ["busy-8"]
+        nobodys = (await ledger.read(Query(newest=True, each=1)))[1]
+        assert await keys(Query(newest=True, each=1, before=nobodys.sequence)) == ["quiet", "busy-5"]
+        assert await keys(Query(newest=True, each=1, after=nobodys.sequence)) == ["busy-8"]
+
     async def test_a_query_that_means_nothing_is_refused(self, ledger: Ledger) -> None:
-        """An unknown kind and a negative limit are errors, not empty answers."""
+        """An unknown kind, a negative limit, the oldest of each service: errors, not empty answers."""
+        for query in (Query(each=-1, newest=True), Query(each=2)):
+            with pytest.raises(InvalidInput, match="of each service"):
+                await ledger.read(query)
         with pytest.raises(InvalidInput, match="setled"):
             await ledger.read(Query(kinds=("setled",)))
         with pytest.raises(InvalidInput, match="-1"):

@@ -14,6 +14,7 @@ from bleen.domain.errors import Unreachable
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.issuer import Access
 from bleen.interfaces.api import Providers, build_api
+from bleen.interfaces.api.server import config_of
 from bleen.interfaces.platform import Finding, Server
 from bleen.interfaces.views import Part, PlatformView
 from bleen.ports import Issuers
@@ -133,6 +134,11 @@ class Estate:
 
     # ---- for tests ----
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return 0 if self._uvicorn is None else len(self._uvicorn.server_state.connections)
+
     def watch(self, *environments: str) -> None:
         """Let nobody approve in ``environments`` what they deployed themselves. Before it is up."""
         self.providers = replace(self.providers, four_eyes=frozenset(environments))
@@ -163,7 +169,8 @@ class Estate:
 
     async def _answer(self, started: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        config = uvicorn.Config(self.api, port=self.port, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=1)
+        config = config_of(self.api)
+        config.port, config.timeout_graceful_shutdown = self.port, 1
         server = self._uvicorn = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server.serve())

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess, run
 
 import hcl2
 import pytest
 
+from bleen.providers.azure.health import PATH
+from bleen.settings import read_settings
 from tests.terraform.hcl import TERRAFORM, load
 
 PACKER = TERRAFORM.parent / "images/packer"
@@ -17,9 +20,10 @@ FOR_NEWER = "plugins.pkr.hcl"
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """Return a copy of the template with a payload to send."""
+    """Return a copy of the template with a payload and a guest to send."""
     folder = shutil.copytree(PACKER, tmp_path / "packer", ignore=shutil.ignore_patterns(FOR_NEWER))
     (folder / "image.tar").write_bytes(b"")
+    (folder / "guest.tar").write_bytes(b"")
     return folder
 
 
@@ -51,8 +55,9 @@ def test_packer_would_format_nothing(template: Path) -> None:
         ("var.base_version", "var.bass_version", "bass_version"),
         ('os_type                   = "Linux"', "", "os_type"),
         ("scripts/patch.sh", "scripts/match.sh", "match.sh"),
+        ("bleen-guest.service", "bleen-ghost.service", "bleen-ghost.service"),
     ],
-    ids=["argument", "argument-of-the-gallery", "reference", "dropped", "script"],
+    ids=["argument", "argument-of-the-gallery", "reference", "dropped", "script", "service"],
 )
 def test_packer_notices_a_slip(template: Path, good: str, bad: str, said: str) -> None:
     """Each of these fails the check above."""
@@ -83,8 +88,48 @@ def test_the_example_builds_an_image_that_terraform_defines() -> None:
     assert "latest" not in example["base_version"]
 
 
+UNIT = PACKER / "bleen-guest.service"
+
+
+def unit() -> dict[str, list[str]]:
+    """Return the keys of the guest's service, each with its values."""
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text("utf-8").splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def test_systemd_takes_the_guests_service(tmp_path: Path) -> None:
+    """Every key of it; but for its program, which only machines have."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not here (Debian's package systemd)")
+    text = UNIT.read_text("utf-8").replace("/opt/bleen/guest/bin/python", sys.executable)
+    good, bad = tmp_path / UNIT.name, tmp_path / "slip.service"
+    good.write_text(text)
+    bad.write_text(text.replace("KillMode=", "KillMood="))
+    said = [
+        run([program, "verify", "--man=no", str(each)], capture_output=True, text=True, check=False) for each in (good, bad)
+    ]
+    assert said[0].returncode == 0 and good.name not in said[0].stderr, said[0].stderr
+    assert "KillMood" in said[1].stderr
+
+
+def test_the_guests_service_is_what_the_rest_counts_on() -> None:
+    """The instance outlives it, it always comes back, and it is where the health extension asks and the payload lies."""
+    keys = unit()
+    assert (keys["KillMode"], keys["Restart"], keys["OOMPolicy"]) == (["process"], ["always"], ["continue"])
+    environ = dict(each.split("=") for each in keys["Environment"][0].split())
+    settings = read_settings(environ)
+    assert settings.guest_images == "/opt/bleen" and settings.home == f"/var/lib/{keys['StateDirectory'][0]}"
+    assert "--directory=/opt/bleen " in (PACKER / "scripts/install.sh").read_text("utf-8")
+    assert load(TERRAFORM / "modules/service").locals["guest"] == {"port": settings.guest_port, "path": PATH}
+
+
 def test_scripts_stop_at_the_first_failure() -> None:
     """A script that goes on after a failed step would make an image without it; and each is a script that sh can read."""
-    for script in sorted(PACKER.glob("scripts/*.sh")):
+    for script in sorted(PACKER.rglob("*.sh")):
         assert "set -eu" in script.read_text("utf-8").splitlines()
         assert run(["sh", "-n", str(script)], capture_output=True, check=False).returncode == 0

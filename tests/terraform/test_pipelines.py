@@ -1,5 +1,6 @@
 """The pipeline that `bleen init --azure` writes: by GitLab's own schema, and agreeing with what it runs."""
 
+import asyncio
 import copy
 import json
 import os
@@ -14,9 +15,15 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from msgspec import structs
 
+from bleen.domain.codec import encode
+from bleen.domain.errors import ImageRejected
 from bleen.interfaces.repository import init
 from bleen.providers.azure.images import Baking
+from bleen.providers.local.images import LocalImages
+from bleen.providers.local.images.tree import hash_file
+from tests.providers.local.world import build_app
 from tests.terraform.hcl import TERRAFORM, roots
 from tests.terraform.test_packer import FOR_NEWER, PACKER
 
@@ -136,19 +143,20 @@ def test_init_writes_it_where_gitlab_reads_it(tmp_path: Path) -> None:
 
 
 def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) -> None:
-    """Real Packer reads the template with these variables; a folder of files becomes a payload with its sum.
+    """Real Packer reads the template with these variables; parts of a home become a payload with its sum.
 
     An image on a base is refused: this template starts from another machine.
     """
     if shutil.which("packer") is None:
         pytest.skip("packer is not here (Debian's package packer)")
     folder = shutil.copytree(PACKER, tmp_path / "packer", ignore=shutil.ignore_patterns(FOR_NEWER))
-    tree = tmp_path / "tree"
-    tree.mkdir()
+    (folder / "guest.tar").write_bytes(b"")
+    tree = tmp_path / "home/images/trees/7"
+    tree.mkdir(parents=True)
     (tree / "hello.py").write_text("print(1)\n")
     digest = f"sha256:{7:064x}"
-    baking = Baking("hello", "1.2.3", digest, digest, "host", str(tree))
-    based = Baking("hello", "1.2.3", digest, digest, digest, str(tree))
+    baking = Baking("hello", "1.2.3", digest, digest, "host", str(tree), str(tmp_path / "home"), ("images/trees/7",))
+    based = structs.replace(baking, base=digest)
     own = {"PACKER_VERB": "validate", "CHECKPOINT_DISABLE": "1", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     command = shlex.split(f"sh {folder}/bake.sh {folder}/example.pkrvars.hcl")
     for told, code, words in (
@@ -162,4 +170,38 @@ def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) 
 
 
 def baking_json(baking: Baking) -> str:
-    return json.dumps({name: getattr(baking, name) for name in baking.__struct_fields__})
+    return encode(baking).decode()
+
+
+def test_what_is_baked_is_verified_on_the_machine(tmp_path: Path) -> None:
+    """The payload, unpacked where the guest looks: the image is whole and signed there, and the key that signs has stayed."""
+    home, machine = tmp_path / "home", tmp_path / "machine"
+    digest = asyncio.run(build_app(home))
+    local = LocalImages(home)
+    at, parts = local.parts(digest)
+    baking = Baking("hello", "1.2.3", digest, digest, "host", str(local.tree(digest)), str(at), parts)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/packer").write_text(COPYING)
+    (tmp_path / "bin/packer").chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "BAKED": str(tmp_path / "payload.tar")}
+    command = ["sh", str(PACKER / "bake.sh"), "yours"]
+    sums = []
+    for _ in range(2):
+        said = run(command, input=baking_json(baking), env=environ, capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stderr
+        sums.append(hash_file(tmp_path / "payload.tar"))
+    assert sums[0] == sums[1]
+    machine.mkdir()
+    run(["tar", "-xpf", str(tmp_path / "payload.tar"), "-C", str(machine)], check=True)
+    assert asyncio.run(LocalImages(machine).verify(digest)).name == "hello"
+    assert not list(machine.rglob("signing.pem")) and (home / "keys/signing.pem").is_file()
+    assert [str(path) for path in machine.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o044 != 0o044] == []
+    shutil.rmtree(machine / "keys")
+    with pytest.raises(ImageRejected):
+        asyncio.run(LocalImages(machine).verify(digest))
+
+
+COPYING = """#!/bin/sh
+for word in "$@"; do case "$word" in payload=*) cp "${word#payload=}" "$BAKED";; esac; done
+"""
+"""In the place of Packer: keeps the payload that it was to send."""

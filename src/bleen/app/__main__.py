@@ -5,7 +5,7 @@ from importlib import import_module
 
 from bleen.app.loading import loading
 
-_PROGRAMS = ("agent", "controller", "gateway_agent")
+_PROGRAMS = ("agent", "controller", "gateway_agent", "guest")
 
 
 def _main(name: str) -> int:

@@ -6,18 +6,21 @@ a leaf that was changed with it no longer fits the nodes above; and a log that w
 signed before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from bleen.domain.codec import Value
-from bleen.domain.ledger import Entry, kind_of, write_event
+from bleen.domain.errors import InvalidInput
+from bleen.domain.ledger import Entry, kind_of, read_event, write_event
 from bleen.domain.merkle import SIZE, Frontier, leaf_hash, root_of_inclusion
 from bleen.domain.note import Checkpoint
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST = 1000
 """Findings of one audit: a log that was computed anew would have one for each entry."""
+_DIGITS = 12
+"""Of the length of a field, at most."""
 _PUZZLE = 64
 """Changed entries among which those that changed places are looked for."""
 
@@ -144,6 +147,30 @@ def leaf_content(entry: Entry) -> bytes:
         write_event(entry.event),
     )
     return b"".join(netstring(field.encode()) for field in fields)
+
+
+def entry_of(content: bytes) -> Entry:
+    """Return the entry whose `leaf_content` is ``content``; InvalidInput where it is none, or of another version of Bleen."""
+    fields = _fields(content)
+    try:
+        sequence, micros, key, environment, service, rollout, _, by, body = (field.decode() for field in fields)
+        at = _EPOCH + timedelta(microseconds=int(micros))
+        return Entry(int(sequence), at, key, environment, service, read_event(body, f"ledger entry {sequence}"), by, rollout)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput("this is no entry of the log", why=str(error)) from error
+
+
+def _fields(content: bytes) -> Iterator[bytes]:
+    """Yield the byte strings whose `netstring`s ``content`` is; ValueError where it is something else."""
+    while content:
+        length, colon, rest = content.partition(b":")
+        if not colon or not length.isdigit() or len(length) > _DIGITS:
+            raise ValueError("a length is missing")
+        end = int(length)
+        if rest[end : end + 1] != b",":
+            raise ValueError("a field is longer or shorter than is said")
+        yield rest[:end]
+        content = rest[end + 1 :]
 
 
 def netstring(data: bytes) -> bytes:

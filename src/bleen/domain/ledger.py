@@ -266,6 +266,8 @@ class Query(Value, frozen=True):
     by: str = ""
     before: int = 0
     """Only entries with a smaller sequence; 0 means any."""
+    each: int = 0
+    """With ``newest``: at most so many of each service; 0 means any. What it costs does not grow with the ledger."""
 
 
 KINDS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Event))
@@ -316,6 +318,8 @@ def check_query(query: Query) -> None:
         raise InvalidInput(f"there are no entries of the kind {', '.join(unknown)}", next=f"kinds: {', '.join(sorted(KINDS))}")
     if query.limit < 0:
         raise InvalidInput(f"the limit of a query is {query.limit}", next="write 0 or more")
+    if query.each < 0 or (query.each and not query.newest):
+        raise InvalidInput(f"a query for {query.each} entries of each service", next="write 0 or more, and newest=True")
     check_names(service=query.service, environment=query.environment, rollout=query.rollout, by=query.by)
 
 

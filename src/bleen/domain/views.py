@@ -41,6 +41,7 @@ from bleen.domain.ledger import (
     TokenRevoked,
 )
 from bleen.domain.policy import Gated
+from bleen.domain.removal import Removing
 from bleen.domain.rollout import Aborted, Failed, Observation, Outcome, Promoted, ReleaseRef, RolledBack, Superseded
 from bleen.domain.traffic import Baseline, Colour, Split, place
 
@@ -82,6 +83,21 @@ class RemovalSummary(Value, frozen=True):
     at: datetime
     by: str
     reason: str
+
+
+class Lately(Value, frozen=True):
+    """A service by what was entered of it lately."""
+
+    history: tuple[RolloutSummary, ...] = ()
+    """The newest rollouts, newest first."""
+    stable: ReleaseRef | None = None
+    """The release that serves."""
+    hosts: tuple[str, ...] = ()
+    """The names that its newest rollout gave it."""
+    removal: RemovalSummary | None = None
+    """The removal after which nothing began."""
+    removing: Removing | None = None
+    """A removal that was begun, and not ended yet, as far as it had come."""
 
 
 class FleetFact(Value, frozen=True):
@@ -178,6 +194,27 @@ def removed(entries: Iterable[Entry]) -> RemovalSummary | None:
     ordered = _ordered(entries)
     last = max((e.sequence for e in ordered if isinstance(e.event, RolloutStarted)), default=0)
     return next(iter(removals(entry for entry in ordered if entry.sequence > last)), None)
+
+
+def lately(entries: Iterable[Entry], most: int) -> Lately:
+    """Return what the entries of the newest rollouts say, of at most ``most`` of them."""
+    ordered = _ordered(entries)
+    plans = [entry.event.rollout for entry in reversed(ordered) if isinstance(entry.event, RolloutStarted)]
+    refs = [ref for plan in plans for ref in (plan.target, plan.stable) if ref is not None]
+    stable = standing(ordered).stable
+    return Lately(
+        history=history(ordered)[:most],
+        stable=next((ref for ref in refs if ref.number == stable), None),
+        hosts=plans[0].hosts if plans else (),
+        removal=removed(ordered),
+        removing=_removing(ordered[-1]) if ordered else None,
+    )
+
+
+def _removing(last: Entry) -> Removing | None:
+    if not isinstance(last.event, RemovalDecided):
+        return None
+    return Removing(last.environment, last.service, last.by, last.event.reason, last.at, last.event.step)
 
 
 def explain(entries: Iterable[Entry]) -> tuple[Line, ...]:

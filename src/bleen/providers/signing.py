@@ -47,11 +47,12 @@ class FileSeal:
     def __init__(self, folder: Path, environment: str) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._name, self._secret = self._key(environment)
+        name, self._secret = self._key(environment)
+        self._verifier = Verifier(name, public_of(self._secret))
 
     @property
     def verifier(self) -> Verifier:
-        return Verifier(self._name, public_of(self._secret))
+        return self._verifier
 
     def sign(self, text: bytes) -> bytes:
         return sign(self._secret, text)

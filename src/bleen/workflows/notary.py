@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from bleen.domain.audit import Auditor, AuditReport, EntryProof, Finding, Growth, Promise, Trace
+from bleen.domain.audit import Auditor, AuditReport, EntryProof, Finding, Growth, Promise, Trace, entry_of, proves
 from bleen.domain.codec import encode
 from bleen.domain.errors import BleenError, Conflict, InvalidInput
 from bleen.domain.ledger import Entry, Query, ReleaseMade
@@ -54,11 +54,7 @@ class Notary:
         async with self._sealing:
             size, last = await self._log.size(), self._last()
             if last is not None and (size < last.size or await self._root(last.size) != last.root):
-                raise Conflict(
-                    f"the audit log is not signed any more: it does not begin with the {last.size} entries that were signed",
-                    why="entries were changed or removed in the database",
-                    next="bleen audit verify says which",
-                )
+                raise _not_as_signed("the audit log is not signed any more", last.size)
             if last is not None and size == last.size:
                 return self._seal.last()
             return await self._sign(size)
@@ -86,13 +82,14 @@ class Notary:
             )
 
     async def prove(self, sequence: int) -> EntryProof:
-        """Return the proof that an entry is in the log; NotFound."""
+        """Return the proof that an entry is in the log; NotFound, or Conflict where it is not what was signed."""
         leaf, content = await self._log.content(sequence)
-        entries = await self._ledger.read(Query(after=sequence - 1, limit=1))
-        note = await self.seal()
-        size = self._checkpoint(note).size
-        proof = await self._hashes(inclusion(leaf, size))
-        return EntryProof(entries[0], content.decode(), leaf, proof, note, str(self._seal.verifier))
+        note, checkpoint = await self._over(leaf)
+        proof = await self._hashes(inclusion(leaf, checkpoint.size))
+        found = EntryProof(entry_of(content), content.decode(), leaf, proof, note, str(self._seal.verifier))
+        if not proves(found, checkpoint):
+            raise _not_as_signed(f"entry {sequence} cannot be proved", checkpoint.size)
+        return found
 
     async def grown(self, old: int) -> Growth:
         """Return the proof that the log of now begins with the one of ``old`` entries; InvalidInput where it is shorter."""
@@ -101,6 +98,15 @@ class Notary:
         if not 0 <= old <= size:
             raise InvalidInput(f"the log has {size} entries, and not {old}", why="it was longer once, or is another log")
         return Growth(old, await self._hashes(consistency(old, size)), note, str(self._seal.verifier))
+
+    async def _over(self, leaf: int) -> tuple[str, Checkpoint]:
+        """Return a signed checkpoint that covers ``leaf``: the last one, where it does."""
+        note = self._seal.last()
+        last = self._checkpoint(note) if note else None
+        if last is None or last.size <= leaf:
+            note = await self.seal()
+            last = self._checkpoint(note)
+        return note, last
 
     async def _sign(self, size: int) -> str:
         verifier = self._seal.verifier
@@ -155,6 +161,14 @@ class Notary:
 
     def _checkpoint(self, note: str) -> Checkpoint:
         return read_checkpoint(open_note(note, self._seal.verifier, self._seal.verify))
+
+
+def _not_as_signed(what: str, size: int) -> Conflict:
+    return Conflict(
+        f"{what}: the log does not begin with the {size} entries that were signed",
+        why="entries were changed or removed in the database",
+        next="bleen audit verify says which",
+    )
 
 
 def _release_findings(entry: Entry, kept: dict[int, Release]) -> list[Finding]:

@@ -10,6 +10,7 @@
     front.py       what traffic meets at an Application Gateway
     envoys.py      a tier of which there is only what its agents report
     machines.py    what runs on a machine: real processes of the local provider, or only a clock
+    guests.py      machines that run the real guest, a process each            metadata.py  what Azure tells them
 
 Written from Microsoft's documents and its SDK: where it is wrong about Azure, so are the tests.
 """

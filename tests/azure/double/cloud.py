@@ -15,6 +15,7 @@ from tests.azure.double.edges import Edges
 from tests.azure.double.faults import Faults, Lost, Refused
 from tests.azure.double.gallery import Gallery
 from tests.azure.double.machines import LightMachines, Machines
+from tests.azure.double.metadata import Imds
 from tests.azure.double.network import Network
 from tests.azure.double.nics import Nics
 from tests.azure.double.operations import Operations
@@ -38,6 +39,7 @@ class Cloud:
         self.edges = Edges(self.faults, self.operations)
         self.nics = Nics(self.faults, self.operations, self.edges, self.storage)
         self.gallery = Gallery(self.operations)
+        self.imds = Imds()
         self.machines = machines or LightMachines(self.storage)
         self.compute = Compute(self.faults, self.operations, self.machines, self.network, self.nics)
         self.calls: Counter[str] = Counter()
@@ -88,6 +90,8 @@ class Cloud:
             if isinstance(struck, Refused):
                 self._count(request, path)
                 raise struck
+            if path.startswith("/imds/"):
+                return await self.imds.answer(request, path.removeprefix("/imds/"))
             answer = await self._answer(request, path)
         except Refused as error:
             return _refusal(error, storage=path.startswith("/account/"))

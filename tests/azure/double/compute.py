@@ -1,7 +1,6 @@
 """Scale sets in Flexible orchestration, and their machines."""
 
 import asyncio
-import base64
 import itertools
 import re
 import secrets
@@ -16,8 +15,6 @@ from typing import Any
 from aiohttp import web
 from azure.mgmt.compute.models import VirtualMachineScaleSetUpdate, VirtualMachineScaleSetVMInstanceRequiredIDs
 
-from bleen.domain.codec import decode
-from bleen.domain.fleet import FleetOrder
 from tests.azure.double.bodies import check
 from tests.azure.double.faults import Faults, Refused
 from tests.azure.double.gallery import PROVIDER
@@ -219,8 +216,7 @@ class Compute:
 
     async def _start(self, scale_set: ScaleSet, zone: str) -> None:
         name = f"{scale_set.name}_{secrets.token_hex(4)}"
-        order: FleetOrder = decode(base64.b64decode(scale_set.user_data), FleetOrder)
-        machine = await self._machines.start(scale_set.name, name, order)
+        machine = await self._machines.start(scale_set.name, name, scale_set.user_data)
         scale_set.machines[name] = Vm(name, zone, machine, made=_next_instant())
         scale_set.starts += 1
         self._network.enter(*_pool(scale_set), name)

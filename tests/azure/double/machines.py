@@ -4,14 +4,14 @@ import asyncio
 import base64
 import itertools
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from bleen.domain.codec import encode
 from bleen.domain.fleet import FleetOrder, Instance, InstanceState
-from bleen.ports import Backends
+from bleen.providers.azure.assignment import read_assignment
+from bleen.providers.azure.connections import Everywhere
 from bleen.providers.azure.guest import Guest
 from bleen.providers.azure.reports import Reports
 from bleen.providers.local.agent import Agent
@@ -38,28 +38,9 @@ class Machine(Protocol):
 class Machines(Protocol):
     """Starts them."""
 
-    async def start(self, scale_set: str, name: str, order: FleetOrder) -> Machine: ...
+    async def start(self, scale_set: str, name: str, user_data: str) -> Machine: ...
 
     async def close(self) -> None: ...
-
-
-class Nowhere(Mapping[str, Backends]):
-    """Gateways for the agents of single machines, which have none to tell: any region is there."""
-
-    def __init__(self) -> None:
-        self._backends = MemoryBackends(MemoryGateways())
-
-    def __getitem__(self, region: str) -> Backends:
-        return self._backends
-
-    def __contains__(self, region: object) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 class RealMachine:
@@ -96,16 +77,18 @@ class RealMachines:
         """Set it before the first start."""
         # Each is a region to the agent: without that in their names, the end of one would take the others along.
         machine = replace(machine, several_regions=True)
-        self._agent = Agent(machine, Nowhere(), PartRunner((), machine.home, machine.shelf, machine.backoff))
+        self._agent = Agent(
+            machine, Everywhere(MemoryBackends(MemoryGateways())), PartRunner((), machine.home, machine.shelf, machine.backoff)
+        )
         self._every = every
         self._started: list[RealMachine] = []
 
     async def begin(self) -> None:
         await self._agent.begin()
 
-    async def start(self, scale_set: str, name: str, order: FleetOrder) -> Machine:
+    async def start(self, scale_set: str, name: str, user_data: str) -> Machine:
         assert self.reports is not None
-        guest = Guest(self._agent, order, (scale_set, name), self.reports)
+        guest = Guest(self._agent, _order(user_data), (scale_set, name), self.reports)
         await guest.begin()
         machine = RealMachine(guest, self._every)
         self._started.append(machine)
@@ -114,6 +97,12 @@ class RealMachines:
     async def close(self) -> None:
         await asyncio.gather(*(machine.rest() for machine in self._started))
         await self._agent.stop_everything()
+
+
+def _order(user_data: str) -> FleetOrder:
+    assignment = read_assignment(user_data)
+    assert assignment is not None, "these user data assign nothing"
+    return assignment.order
 
 
 _addresses = itertools.count(1)
@@ -128,6 +117,8 @@ class LightMachine:
     order: FleetOrder
     ready_at: float
     sick: bool = False
+    silent: bool = False
+    """Whether the health extension gets no answer that it understands."""
 
     def __post_init__(self) -> None:
         k = next(_addresses)
@@ -140,6 +131,8 @@ class LightMachine:
         if time.monotonic() < self.ready_at:
             return "initializing"
         self._report(InstanceState.SICK if self.sick else InstanceState.READY)
+        if self.silent:
+            return "unknown"
         return "unhealthy" if self.sick else "healthy"
 
     def _report(self, state: InstanceState) -> None:
@@ -163,8 +156,8 @@ class LightMachines:
         self.started: list[LightMachine] = []
         self._storage = storage
 
-    async def start(self, scale_set: str, name: str, order: FleetOrder) -> Machine:
-        machine = LightMachine(self._storage, (scale_set, name), order, time.monotonic() + self.ready_after)
+    async def start(self, scale_set: str, name: str, user_data: str) -> Machine:
+        machine = LightMachine(self._storage, (scale_set, name), _order(user_data), time.monotonic() + self.ready_after)
         self.started.append(machine)
         return machine
 

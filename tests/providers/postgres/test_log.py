@@ -307,6 +307,17 @@ async def test_nothing_is_signed_that_was_rewritten(scene: Scene) -> None:
     assert len(await scene.log.notes()) == 2
 
 
+async def test_a_proof_leads_to_what_was_signed_last_or_is_none(scene: Scene) -> None:
+    """An entry that was signed over is proved by that signature, with nothing signed anew; one that was rewritten is not."""
+    await scene.ledger.append(a_draft("after"))
+    proof = await scene.notary.prove(9)
+    assert proof.checkpoint == scene.seal.last() and len(await scene.log.notes()) == 2
+    assert f"\n{COUNT + 1}\n" in (await scene.notary.prove(COUNT + 1)).checkpoint
+    await scene.tamper("update bleen.entries set by = 'eve' where sequence = 9")
+    with pytest.raises(Conflict, match="entry 9 cannot be proved"):
+        await scene.notary.prove(9)
+
+
 async def test_a_checkpoint_of_the_home_that_was_changed_is_found(scene: Scene) -> None:
     """It is signed as well."""
     note = scene.seal.last()

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes one version of an image in the gallery: for BLEEN_AZURE_BAKE="sh /path/to/bake.sh /path/to/yours.pkrvars.hcl".
 #
-# It gets what is to be baked as JSON on its standard input: image, version, digest, signature, base, and the folder with the files.
-# `yours` has what is the same for all: subscription, gallery, regions. Packer refuses a version that is there.
+# It gets what is to be baked as JSON on its standard input: image, version, digest, signature, base, the folder with the files, and
+# a home with those of its parts that the machine's guest starts the image from.
+# `yours` has what is the same for all: subscription, gallery, regions, the guest. Packer refuses a version that is there.
 set -eu
 
 variables=$1
@@ -14,7 +15,9 @@ trap 'exit 143' INT TERM
 
 cat > "$work/baking.json"
 told() {
-  python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/baking.json" "$1"
+  python3 -c 'import json, sys
+found = json.load(open(sys.argv[1]))[sys.argv[2]]
+print(found if isinstance(found, str) else "\n".join(found))' "$work/baking.json" "$1"
 }
 
 base=$(told base)
@@ -24,8 +27,10 @@ if [ "$base" != host ]; then
   exit 1
 fi
 
-# The same files make the same payload: sorted, without dates and owners.
-tar --create --file="$work/image.tar" --directory="$(told tree)" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
+# The same parts make the same payload: sorted, without dates and owners, and readable to the guest, which is nobody in particular.
+told parts > "$work/parts"
+tar --create --file="$work/image.tar" --directory="$(told home)" --files-from="$work/parts" \
+  --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=a+rX,go-w
 sum=$(sha256sum "$work/image.tar" | cut -d' ' -f1)
 
 cd "$here"

@@ -50,7 +50,18 @@ source "azure-arm" "machine" {
 build {
   sources = ["source.azure-arm.machine"]
 
-  # The layers that `bleen image build` made, with the digest that they must have.
+  # What keeps the instance on every machine: `guest.sh` makes the archive.
+  provisioner "file" {
+    source      = var.guest
+    destination = "/tmp/guest.tar"
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/bleen-guest.service"
+    destination = "/tmp/bleen-guest.service"
+  }
+
+  # The image that `bleen image build` made, with the digest that it must have.
   provisioner "file" {
     source      = var.payload
     destination = "/tmp/payload.tar"
@@ -58,9 +69,10 @@ build {
 
   provisioner "shell" {
     execute_command  = "chmod +x {{ .Path }}; {{ .Vars }} sudo -E sh '{{ .Path }}'"
-    environment_vars = ["PAYLOAD_SHA256=${var.payload_sha256}", "DEBIAN_FRONTEND=noninteractive"]
+    environment_vars = ["GUEST_SHA256=${var.guest_sha256}", "PAYLOAD_SHA256=${var.payload_sha256}", "DEBIAN_FRONTEND=noninteractive"]
     scripts = [
       "${path.root}/scripts/patch.sh",
+      "${path.root}/scripts/guest.sh",
       "${path.root}/scripts/install.sh",
       "${path.root}/scripts/generalise.sh",
     ]

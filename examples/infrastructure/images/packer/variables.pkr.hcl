@@ -51,12 +51,22 @@ variable "size" {
 
 variable "payload" {
   type        = string
-  description = "The archive of the image's layers."
+  description = "The archive of the image, as the store has it: bake.sh makes it."
 }
 
 variable "payload_sha256" {
   type        = string
   description = "Its digest, in hexadecimal; nothing is unpacked that has another."
+}
+
+variable "guest" {
+  type        = string
+  description = "The archive of the guest, which guest.sh makes: the same for all images."
+}
+
+variable "guest_sha256" {
+  type        = string
+  description = "Its digest, in hexadecimal; nothing is installed from one that has another."
 }
 
 variable "digest" {

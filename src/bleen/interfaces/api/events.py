@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from litestar import Request, get
@@ -27,25 +29,38 @@ _WAITING = 2000
 """Entries that a slow reader may be behind; then its stream ends, and it goes on from its last one when it can."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """An entry, and the event that all who listen are sent."""
+
+    entry: Entry
+
+    @cached_property
+    def event(self) -> bytes:
+        """Written once, however many listen."""
+        data = encode(line_of(self.entry)).decode()
+        return f"id: {self.entry.sequence}\nevent: {kind_of(self.entry.event)}\ndata: {data}\n\n".encode()
+
+
 class Newsroom:
     """Looks at the ledger while anybody listens, once for all."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._listeners: set[asyncio.Queue[Entry]] = set()
+        self._listeners: set[asyncio.Queue[Told]] = set()
         self._joining = asyncio.Lock()
         self._reporter: asyncio.Task[None] | None = None
         self._after = 0
 
-    async def listen(self, after: int | None) -> AsyncIterator[Entry | None]:
+    async def listen(self, after: int | None) -> AsyncIterator[Told | None]:
         """Yield entries behind ``after``, or from now on; None after a while without any. Ends for who is too slow."""
-        queue: asyncio.Queue[Entry] = asyncio.Queue(_WAITING)
+        queue: asyncio.Queue[Told] = asyncio.Queue(_WAITING)
         last = await self._join(queue) if after is None else after
         if after is not None:
             await self._join(queue)
             async for entry in self._past(after):
                 last = entry.sequence
-                yield entry
+                yield Told(entry)
         try:
             while not queue.full():
                 try:
@@ -54,13 +69,13 @@ class Newsroom:
                 except TimeoutError:
                     yield None
                     continue
-                if told.sequence > last:
-                    last = told.sequence
+                if told.entry.sequence > last:
+                    last = told.entry.sequence
                     yield told
         finally:
             self._listeners.discard(queue)
 
-    async def _join(self, queue: "asyncio.Queue[Entry]") -> int:
+    async def _join(self, queue: "asyncio.Queue[Told]") -> int:
         """Return the last entry that was told before ``queue`` hears of any."""
         async with self._joining:
             if self._reporter is None or self._reporter.done():
@@ -81,9 +96,10 @@ class Newsroom:
         while self._listeners:
             await asyncio.sleep(EVERY)
             for entry in await self._news():
+                told = Told(entry)
                 for queue in self._listeners:
                     if not queue.full():
-                        queue.put_nowait(entry)
+                        queue.put_nowait(told)
                 self._after = entry.sequence
 
     async def _news(self) -> Sequence[Entry]:
@@ -118,18 +134,17 @@ async def stream_events(
     return Stream(told, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
-async def _told(news: AsyncIterator[Entry | None], asker: Identity, environment: str, service: str) -> AsyncIterator[bytes]:
+async def _told(news: AsyncIterator[Told | None], asker: Identity, environment: str, service: str) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
-    async for entry in news:
-        if entry is None:
+    async for told in news:
+        if told is None:
             yield b": nothing new\n\n"
         elif (
-            environment in ("", entry.environment)
-            and service in ("", entry.service)
-            and asker.may(Role.VIEWER, entry.environment or ANYWHERE)
+            environment in ("", told.entry.environment)
+            and service in ("", told.entry.service)
+            and asker.may(Role.VIEWER, told.entry.environment or ANYWHERE)
         ):
-            data = encode(line_of(entry)).decode()
-            yield f"id: {entry.sequence}\nevent: {kind_of(entry.event)}\ndata: {data}\n\n".encode()
+            yield told.event
 
 
 ROUTES = (stream_events,)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from bleen.domain.pipeline import Building
 from bleen.domain.removal import Removing
 from bleen.domain.renewal import Asked, Timetable
 from bleen.domain.rollout import Rollout
+from bleen.interfaces.api.past import Past
 from bleen.interfaces.views import PlatformView
 from bleen.ports import Almanac, Bases, Builder, Fleets, Gateway, Images, Issuers, Ledger, Metrics, Notices, Scanner, Tell
 from bleen.workflows.freezing import Freezes
@@ -136,6 +138,11 @@ class Providers:
     """How often one address may ask without a token that counts."""
     trouble: Callable[[], str] = str
     """Says what is wrong with the machine, such as a full disk; empty where nothing is."""
+
+    @cached_property
+    def past(self) -> Past:
+        """What became of every service lately, by the ledger."""
+        return Past(self.ledger)
 
 
 Here = NamedDependency[Providers]

@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from bleen.domain import views as ledger_views
 from bleen.domain.errors import NotFound, Unreachable
 from bleen.domain.fleet import Fleet
-from bleen.domain.ledger import Entry, Query, RemovalDecided, RolloutStarted
+from bleen.domain.ledger import Entry, Query
 from bleen.domain.removal import Removing
-from bleen.domain.rollout import Observation, ReleaseRef
+from bleen.domain.rollout import Observation
 from bleen.domain.traffic import GatewaySeen
-from bleen.domain.views import RemovalSummary
+from bleen.domain.views import Lately, RemovalSummary
+from bleen.interfaces.api.past import NOTHING, milestones
 from bleen.interfaces.api.providers import Providers
 from bleen.interfaces.views import ExplainedLine, Explanation, HistoryView, ServiceList, ServiceView, Urls
 from bleen.interfaces.words import event_words, evidence_words, found_words
@@ -19,27 +20,22 @@ from bleen.ports import Ledger
 from bleen.workflows.messages import Progress
 
 _MANY = 10_000
-_RECENT = 5
-_MILESTONES = ("rollout-started", "settled", "finished", "removal-decided", "service-removed")
 
 
 async def service_list(providers: Providers, environment: str, only: Collection[str] = ()) -> ServiceList:
     """Return every service of ``environment`` by name, or ``only`` those."""
-    entries, fleets = await asyncio.gather(_milestones(providers, environment), _fleets(providers, environment))
-    past, running = defaultdict[str, list[Entry]](list), defaultdict[str, list[Fleet]](list)
-    for entry in entries:
-        past[entry.service].append(entry)
+    past, fleets = await asyncio.gather(providers.past.all(environment), _fleets(providers, environment))
+    running = defaultdict[str, list[Fleet]](list)
     for fleet in fleets or ():
         running[fleet.slot.service].append(fleet)
-    gone = {name for name, entries in past.items() if ledger_views.removed(entries) is not None}
-    known = (past.keys() - gone) | running.keys()
+    known = {name for name, told in past.items() if told.removal is None} | running.keys()
     names = sorted(known.intersection(only) if only else known)
     views = [
         _service(
             providers,
             environment,
             name,
-            past[name],
+            past.get(name, NOTHING),
             None if fleets is None else running[name],
             asked=False,
         )
@@ -51,12 +47,10 @@ async def service_list(providers: Providers, environment: str, only: Collection[
 
 async def service_view(providers: Providers, environment: str, service: str) -> ServiceView:
     """Return one service; NotFound."""
-    entries, fleets = await asyncio.gather(
-        _milestones(providers, environment, service), _fleets(providers, environment, service)
-    )
-    if not fleets and (not entries or ledger_views.removed(entries) is not None):
-        raise unknown_service(environment, service, ledger_views.removed(entries))
-    return await _service(providers, environment, service, entries, fleets)
+    past, fleets = await asyncio.gather(providers.past.of(environment, service), _fleets(providers, environment, service))
+    if not fleets and (past is NOTHING or past.removal is not None):
+        raise unknown_service(environment, service, past.removal)
+    return await _service(providers, environment, service, past, fleets)
 
 
 async def observation(providers: Providers, environment: str, service: str) -> Observation:
@@ -67,8 +61,8 @@ async def observation(providers: Providers, environment: str, service: str) -> O
 
 
 async def history_view(providers: Providers, environment: str, service: str, limit: int) -> HistoryView:
-    """Return the latest ``limit`` rollouts of ``service``; NotFound where there never was one."""
-    entries = await _milestones(providers, environment, service)
+    """Return the latest ``limit`` rollouts of ``service``, and its removals since; NotFound where there never was one."""
+    entries = await milestones(providers.ledger, environment, service, limit)
     rollouts = ledger_views.history(entries)
     if not rollouts:
         raise unknown_service(environment, service)
@@ -83,7 +77,10 @@ async def history_view(providers: Providers, environment: str, service: str, lim
 async def explanation(providers: Providers, environment: str, service: str, number: int | None) -> Explanation:
     """Return why rollout ``number`` of ``service`` went as it did, or the last one; NotFound."""
     if number is None:
-        rollout = (await history_view(providers, environment, service, 1)).rollouts[0].id
+        past = await providers.past.of(environment, service)
+        if not past.history:
+            raise unknown_service(environment, service)
+        rollout = past.history[0].id
     else:
         rollout = f"{environment}/{service}/{number}"
     entries = await whole(providers.ledger, rollout)
@@ -122,7 +119,7 @@ async def whole(ledger: Ledger, rollout: str, page: int = _MANY) -> Sequence[Ent
 
 async def missing(providers: Providers, environment: str, service: str) -> NotFound:
     """Return the error for a service of which nothing runs: by the ledger, was it removed?"""
-    return unknown_service(environment, service, ledger_views.removed(await _milestones(providers, environment, service)))
+    return unknown_service(environment, service, (await providers.past.of(environment, service)).removal)
 
 
 def unknown_service(environment: str, service: str, removal: RemovalSummary | None = None) -> NotFound:
@@ -156,20 +153,14 @@ async def _progress(providers: Providers, environment: str, service: str) -> Pro
         return error
 
 
-async def _removing(providers: Providers, environment: str, service: str, entries: Sequence[Entry]) -> Removing | None:
-    """Return the removal under way. The engine is asked only where the ledger says that one began."""
-    last = max(entries, key=lambda entry: entry.sequence, default=None)
-    if last is None or not isinstance(last.event, RemovalDecided):
+async def _removing(providers: Providers, environment: str, service: str, begun: Removing | None) -> Removing | None:
+    """Return the removal under way. The engine is asked only where the ledger says that one has ``begun``."""
+    if begun is None:
         return None
     try:
         return await providers.control.removing(environment, service)
     except Unreachable:
-        return Removing(environment, service, last.by, last.event.reason, last.at, last.event.step)
-
-
-async def _milestones(providers: Providers, environment: str, service: str = "") -> Sequence[Entry]:
-    query = Query(environment=environment, service=service, kinds=_MILESTONES, limit=_MANY, newest=True)
-    return await providers.ledger.read(query)
+        return begun
 
 
 async def _nothing() -> None:
@@ -180,17 +171,16 @@ async def _service(
     providers: Providers,
     environment: str,
     service: str,
-    entries: Sequence[Entry],
+    past: Lately,
     fleets: Sequence[Fleet] | None,
     *,
     asked: bool = True,
 ) -> ServiceView:
-    history = ledger_views.history(entries)[:_RECENT]
-    over = not asked and bool(history) and history[0].finished is not None
+    over = not asked and bool(past.history) and past.history[0].finished is not None
     gateways, progress, removing = await asyncio.gather(
         providers.gateway.observe(environment, service),
         _nothing() if over else _progress(providers, environment, service),
-        _removing(providers, environment, service, entries),
+        _removing(providers, environment, service, past.removing),
     )
     silent = [*(["machines"] if fleets is None else []), *(["engine"] if isinstance(progress, Unreachable) else [])]
     known = None if isinstance(progress, Unreachable) else progress
@@ -198,12 +188,12 @@ async def _service(
         environment=environment,
         service=service,
         state="changing" if removing else state_of(known, fleets, gateways),
-        stable=_stable(entries),
-        urls=_urls(providers, environment, service, entries),
+        stable=past.stable,
+        urls=_urls(providers, environment, service, past.hosts),
         fleets=tuple(fleets or ()),
         gateways=tuple(gateways),
         progress=known,
-        history=history,
+        history=past.history,
         at=providers.clock(),
         silent=tuple(silent),
         trouble=providers.trouble(),
@@ -232,17 +222,8 @@ def _serves(gateway: GatewaySeen, fleet: Fleet) -> bool:
     return route.carries(colour, baseline=True) > 0 if fleet.slot.baseline else route.split.weight(colour) > 0
 
 
-def _stable(entries: Sequence[Entry]) -> ReleaseRef | None:
-    """The release that serves by the ledger, with its version."""
-    number = ledger_views.standing(entries).stable
-    plans = [e.event.rollout for e in entries if isinstance(e.event, RolloutStarted)]
-    refs = [r for p in plans for r in (p.target, p.stable) if r is not None]
-    return next((r for r in refs if r.number == number), None)
-
-
-def _urls(providers: Providers, environment: str, service: str, entries: Sequence[Entry]) -> Urls:
-    plans = [e.event.rollout for e in sorted(entries, key=lambda e: -e.sequence) if isinstance(e.event, RolloutStarted)]
-    host = plans[0].hosts[0] if plans and plans[0].hosts else f"{service}.localhost"
+def _urls(providers: Providers, environment: str, service: str, hosts: Sequence[str]) -> Urls:
+    host = hosts[0] if hosts else f"{service}.localhost"
     scheme = "https" if providers.gateway_port == 443 else "http"
     gate = "" if providers.gateway_port in (80, 443) else f":{providers.gateway_port}"
     port = providers.own_port(environment, service)

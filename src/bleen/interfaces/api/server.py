@@ -44,7 +44,7 @@ from bleen.interfaces.api.schema import Description
 from bleen.interfaces.api.sessions import Sessions
 from bleen.interfaces.api.signals import Signals
 from bleen.interfaces.console import pages
-from bleen.providers.web import WebServer
+from bleen.providers.web import ImpatientProtocol, WebServer
 
 ROOMS = (
     parts,
@@ -110,14 +110,19 @@ async def serve(api: Litestar, port: int) -> None:
     """Answer on ``port`` of the loopback until cancelled or told to stop by a signal; PortTaken."""
     # Bound here, because uvicorn answers a taken port by ending the process.
     with _listen(port) as door:
-        # The guard itself looks at what a proxy says of an address: uvicorn would believe any program of this machine.
-        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "proxy_headers": False}
-        config = uvicorn.Config(api, timeout_graceful_shutdown=2, lifespan="on", **quiet)
-        await WebServer(config).serve(sockets=[door])
+        await WebServer(config_of(api)).serve(sockets=[door])
+
+
+def config_of(api: Litestar) -> uvicorn.Config:
+    """Return how the API is served."""
+    # The guard itself looks at what a proxy says of an address: uvicorn would believe any program of this machine.
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "proxy_headers": False}
+    return uvicorn.Config(api, http=ImpatientProtocol, timeout_graceful_shutdown=2, lifespan="on", **quiet)
 
 
 def _listen(port: int) -> socket.socket:
-    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named because asyncio asks for it: only then does a body not wait 40 ms for the head's acknowledgement.
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(("127.0.0.1", port))

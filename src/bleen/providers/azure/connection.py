@@ -7,9 +7,10 @@ from typing import Any
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.network.aio import NetworkManagementClient
-from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.blob.aio import ContainerClient
 
 from bleen.providers.azure.site import Container, Site
+from bleen.providers.azure.storage import blob_service
 
 _TRIES = 4
 
@@ -23,7 +24,7 @@ class Azure:
         arm = {"base_url": site.endpoint, "credential_scopes": [f"{site.endpoint}/.default"], **waits}
         self.compute = ComputeManagementClient(credential, site.subscription, **arm)
         self.network = NetworkManagementClient(credential, site.subscription, **arm)
-        self.blobs = blob_service(site, storage or credential)
+        self.blobs = blob_service(site.account, storage or credential)
 
     def container(self, name: Container) -> ContainerClient:
         """Return a container of the site's storage account."""
@@ -33,19 +34,6 @@ class Azure:
         """Give back the sockets."""
         for client in (self.compute, self.network, self.blobs):
             await client.close()
-
-
-def blob_service(site: Site, credential: Any, **options: Any) -> BlobServiceClient:
-    """Return a client of the site's storage account, which gives up within seconds: who asks has a last good answer."""
-    waits: dict[str, Any] = {
-        "retry_total": 1,
-        "initial_backoff": 0.2,
-        "increment_base": 1.5,
-        "random_jitter_range": 0,
-        "connection_timeout": 3,
-        "read_timeout": 5,
-    }
-    return BlobServiceClient(site.account, credential, **waits, **options)
 
 
 @asynccontextmanager

@@ -151,12 +151,16 @@ class AzureFleet:
         )
 
     def _state(self, machine: MachineSeen, report: Report) -> InstanceState:
-        """Ready is what both its machine and Azure's health extension call so."""
+        """Ready is what both its machine and Azure's health extension call so.
+
+        One that Azure cannot ask any more is sick, and no longer starting: who asks it may be what is broken, so that gateways
+        keep it for as long as they find it well themselves.
+        """
         if report.instance.state is not InstanceState.READY:
             return report.instance.state
         if machine.health == "healthy":
             return InstanceState.SICK if age(report) > self._means.timing.silent else InstanceState.READY
-        return InstanceState.SICK if machine.health == "unhealthy" else InstanceState.STARTING
+        return InstanceState.SICK if machine.health in ("unhealthy", "unknown") else InstanceState.STARTING
 
     def _missing(self, k: int) -> Instance:
         state = InstanceState.CRASHED if self._trouble else InstanceState.STARTING

@@ -1,12 +1,12 @@
 """What keeps the instance on one machine of a scale set: the host agent, with a fleet of one, and its reports.
 
-The order is the machine's user data. What Azure's health extension asks is answered by `Guest.health`.
+The order is in the machine's user data. What Azure's health extension asks is answered by `word_of`.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec import structs
 
@@ -18,6 +18,8 @@ from bleen.providers.azure.reports import Reports
 log = logging.getLogger("bleen.guest")
 
 _LOG_LINES = 1_000
+_STORAGE_SECONDS = 20.0
+"""For one report: an identity that gets no token is asked for longer than an end can wait."""
 
 
 class Guest:
@@ -32,6 +34,7 @@ class Guest:
         self._reports = reports
         self._said: datetime | None = None
         self._told: Instance | None = None
+        self._refusals = 0
 
     async def begin(self) -> None:
         """Start the instance; ImageRejected where its image is not what its digest says."""
@@ -50,11 +53,31 @@ class Guest:
             passed += every
 
     async def health(self) -> str:
-        """Return the word for the health extension: ``Healthy``, ``Unhealthy``, ``Initializing``."""
+        """Return the word for the health extension."""
+        return word_of(await self._instance())
+
+    async def refuse(self, error: BleenError) -> None:
+        """Report that there is no instance, why, and how often that was so: a rollout counts it as a crash."""
+        slot = self._order.slot
+        self._refusals += 1
+        told = Instance(
+            name=f"{slot.service}-{slot.place}-r{self._order.release}-1",
+            address="",
+            port=self._order.runtime.port,
+            state=InstanceState.CRASHED,
+            since=datetime.now(UTC),
+            restarts=self._refusals,
+            last_exit=str(error).splitlines()[0],
+            last_words=str(error),
+        )
+        await self._try(self._reports.write(*self._place, told))
+
+    async def leave(self, notice: float) -> None:
+        """Report that the instance is about to go, and return ``notice`` seconds later: it serves until then."""
         instance = await self._instance()
-        if instance is None or instance.state is InstanceState.STARTING:
-            return "Initializing"
-        return "Healthy" if instance.state is InstanceState.READY else "Unhealthy"
+        if instance is not None:
+            await self._try(self._report(structs.replace(instance, state=InstanceState.DRAINING, since=datetime.now(UTC))))
+            await asyncio.sleep(notice)
 
     async def end(self) -> None:
         """End the instance as a fleet's retirement does, and forget its report."""
@@ -86,6 +109,18 @@ class Guest:
     async def _try(self, act: Awaitable[None]) -> None:
         """Storage may be away: the instance serves all the same, and what was not said is said later."""
         try:
-            await act
-        except BleenError as error:
+            async with asyncio.timeout(_STORAGE_SECONDS):
+                await act
+        except (BleenError, TimeoutError) as error:
             log.warning("%s: %s", self._place[1], error)
+
+
+def word_of(instance: Instance | None) -> str:
+    """Return ``Healthy``, ``Unhealthy`` or ``Initializing``, for the health extension.
+
+    The last is no word of its own: what is neither of the others leaves a machine that was neither yet as Azure begins with it.
+    So it is said of a first start alone; later Azure would call the machine unknown, and that is no better than unhealthy.
+    """
+    if instance is None or (instance.state is InstanceState.STARTING and not instance.restarts):
+        return "Initializing"
+    return "Healthy" if instance.state is InstanceState.READY else "Unhealthy"

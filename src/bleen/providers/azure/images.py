@@ -58,6 +58,10 @@ class Baking(Value, frozen=True):
     """The digest of the base that the image stands on, or ``host``: the machine that is baked has to be it."""
     tree: str
     """The folder with the files of the image, on this machine."""
+    home: str = ""
+    """The home that has it, whose ``parts`` belong below one folder of the machine: its guest starts the image there."""
+    parts: tuple[str, ...] = ()
+    """Paths relative to ``home``: the files, what they are, what is signed of them, and whose signatures count."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -118,9 +122,18 @@ class GalleryImages:
         with speaking("write the provenance of an image"):
             await self._blobs.upload_blob(f"{bare(image.digest)}.json", envelope, overwrite=True)
             await self._blobs.upload_blob(f"{bare(image.digest)}.manifest", manifest, overwrite=True)
-        tree = str(self._local.tree(image.digest))
-        version = version_of(image.digest)
-        await self._ensure(image, Baking(image.name, version, image.digest, digest_of(envelope), image.base, tree))
+        home, parts = self._local.parts(image.digest)
+        baking = Baking(
+            image=image.name,
+            version=version_of(image.digest),
+            digest=image.digest,
+            signature=digest_of(envelope),
+            base=image.base,
+            tree=str(self._local.tree(image.digest)),
+            home=str(home),
+            parts=parts,
+        )
+        await self._ensure(image, baking)
 
     async def _ensure(self, image: Image, baking: Baking) -> None:
         version = await self._gallery.version(baking.image, baking.version)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from azure.core import MatchConditions
 from azure.mgmt.compute.models import VirtualMachine, VirtualMachineScaleSet
 
-from bleen.domain.codec import Value, decode, digest_of, encode
+from bleen.domain.codec import Value, digest_of
 from bleen.domain.errors import InvalidInput, NotFound
 from bleen.domain.fleet import FleetOrder, Slot
+from bleen.providers.azure.assignment import Assignment, read_order, to_user_data
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.errors import speaking
 from bleen.providers.azure.operations import Begin
@@ -130,7 +130,7 @@ class ScaleSets:
 
     def change(self, seen: SetSeen, change: Change) -> Begin:
         """Return what begins a change of ``seen``: a Conflict where somebody else changed it since."""
-        body = _body(seen, change)
+        body = _body(seen, change, self._azure.site.account)
 
         async def begin(heard: Callable[[Any], None]) -> None:
             poller = await self._azure.compute.virtual_machine_scale_sets.begin_update(
@@ -179,20 +179,17 @@ class ScaleSets:
         profile = found.virtual_machine_profile
         if not seen.order or profile is None or not profile.user_data:
             return
-        try:
-            order: FleetOrder = decode(base64.b64decode(profile.user_data), FleetOrder)
-        except (ValueError, msgspec.MsgspecError):
-            return
-        self._orders[digest_of(order)] = order
+        if (order := read_order(profile.user_data)) is not None:
+            self._orders[digest_of(order)] = order
 
 
-def _body(seen: SetSeen, change: Change) -> Any:
+def _body(seen: SetSeen, change: Change, account: str) -> Any:
     tags = {name: value for name, value in seen.tags.items() if name != "retiring"}
     profile: dict[str, Any] = {}
     if change.retiring:
         tags["retiring"] = "yes"
     if change.order is not None:
-        data = encode(change.order)
+        data = to_user_data(Assignment(account, change.order))
         if len(data) > _MOST_USER_DATA:
             what = f"the configuration of {change.order.slot.service} is too long for Azure's user data"
             raise InvalidInput(what, why=f"{len(data)} bytes of {_MOST_USER_DATA}", next="put large files into the image")

@@ -92,6 +92,8 @@ class Agent:
         return self._backends[region]
 
     def _new_address(self) -> str:
+        if self.machine.address:
+            return self.machine.address
         live = {i.record.address for f in self._fleets.values() for i in f.instances.values()}
         # An address that was just given up is not handed out again at once: it may be the one that was taken.
         self._addresses |= live

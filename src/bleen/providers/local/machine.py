@@ -39,6 +39,8 @@ class Machine:
     log_bytes: int = 10_000_000
     several_regions: bool = False
     """Whether names of instances must tell their region, to be unique on the machine."""
+    address: str = ""
+    """The one of all its instances, where the machine is theirs alone; empty: each has a loopback address of its own."""
     census: Census = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """The ledger in memory: for tests and dry runs. It forgets when its process ends."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -62,7 +63,8 @@ class MemoryLedger:
         fresh = range(max(query.after, 0), end)
         places = reversed(fresh) if query.newest else fresh
         matching = (self._entries[i] for i in places if _matches(self._entries[i], query))
-        return tuple(islice(matching, query.limit))
+        chosen = _of_each(matching, query.each) if query.each else matching
+        return tuple(islice(chosen, query.limit))
 
     async def make_release(self, release: Release) -> Release:
         check_names(service=release.service)
@@ -82,6 +84,14 @@ class MemoryLedger:
     async def releases(self, service: str) -> Sequence[Release]:
         check_names(service=service)
         return tuple(reversed(self._releases.get(service, {}).values()))
+
+
+def _of_each(entries: Iterable[Entry], most: int) -> Iterator[Entry]:
+    count = Counter[str]()
+    for entry in entries:
+        count[entry.service] += 1
+        if count[entry.service] <= most:
+            yield entry
 
 
 def _matches(entry: Entry, query: Query) -> bool:

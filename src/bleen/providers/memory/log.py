@@ -58,12 +58,12 @@ class MemorySeal:
 
     def __init__(self, name: str = "memory") -> None:
         self._secret = make_key()
-        self._name = name
+        self._verifier = Verifier(name, public_of(self._secret))
         self._last = ""
 
     @property
     def verifier(self) -> Verifier:
-        return Verifier(self._name, public_of(self._secret))
+        return self._verifier
 
     def sign(self, text: bytes) -> bytes:
         return sign(self._secret, text)

@@ -27,6 +27,13 @@ from bleen.providers.postgres.database import Database, Row
 COLUMNS = "sequence, at, key, environment, service, rollout, by, body"
 APPEND = f"select {COLUMNS} from bleen.append(%s, %s, %s, %s, %s, %s, %s)"
 READ = f"select {COLUMNS} from bleen.entries where sequence > %s"
+# One look into the index for each service, however many entries there are: `distinct` reads all of them.
+NEXT = "select service from bleen.entries where service > s.service order by service limit 1"
+SERVICES = f"""with recursive services(service) as (
+    (select service from bleen.entries order by service limit 1)
+    union all select ({NEXT}) from services s where s.service is not null
+)"""
+OF_EACH = f"{SERVICES} select newest.* from services s, lateral ({READ} and service = s.service"
 MAKE_RELEASE = "select number, body from bleen.make_release(%s, %s, %s)"
 READ_RELEASES = "select number, body from bleen.releases where service = %s"
 
@@ -77,7 +84,8 @@ class PostgresLedger:
 
 
 def _select(query: Query) -> tuple[str, list[object]]:
-    sql, values = [READ], [query.after]
+    sql = [OF_EACH if query.each else READ]
+    values: list[object] = [query.after]
     filters: list[tuple[str, object]] = [
         ("service = %s", query.service),
         ("environment = %s", query.environment),
@@ -88,8 +96,12 @@ def _select(query: Query) -> tuple[str, list[object]]:
     ]
     chosen = [(condition, value) for condition, value in filters if value]
     sql += [f"and {condition}" for condition, _ in chosen]
+    values += [value for _, value in chosen]
+    if query.each:
+        sql.append("order by sequence desc limit %s) newest")
+        values.append(query.each)
     sql.append(f"order by sequence {'desc' if query.newest else 'asc'} limit %s")
-    return " ".join(sql), [*values, *(value for _, value in chosen), query.limit]
+    return " ".join(sql), [*values, query.limit]
 
 
 def _entry(row: Row) -> Entry:

@@ -3,6 +3,6 @@
 set -eu
 rm -f /etc/ssh/ssh_host_* /root/.bash_history
 truncate --size=0 /etc/machine-id
-rm -rf /var/log/*.log /var/log/*.gz /tmp/*
+rm -rf /var/log/*.log /var/log/*.gz /var/lib/bleen /tmp/*
 waagent -force -deprovision+user
 sync

@@ -117,7 +117,8 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
     identity_ids = [var.identity_id]
   }
 
-  # Version 2.0 reads {"ApplicationHealthState": "Healthy"} in the body; an answer without it is Unknown, and is repaired.
+  # The guest in the image answers, on the machine itself: version 2.0 reads {"ApplicationHealthState": "Healthy"} in the body. An
+  # answer without it is Unknown, and is repaired.
   extension {
     name                               = "health"
     publisher                          = "Microsoft.ManagedServices"
@@ -127,8 +128,8 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
 
     settings = jsonencode({
       protocol          = "http"
-      port              = var.port
-      requestPath       = var.azure_health_path
+      port              = local.guest.port
+      requestPath       = local.guest.path
       intervalInSeconds = 5
       numberOfProbes    = 2
       gracePeriod       = 600

@@ -86,21 +86,20 @@ variable "image_id" {
 }
 
 variable "port" {
-  description = "The port on which instances answer."
+  description = "The port on which instances answer; 8060 is the guest's."
   type        = number
   default     = 8080
+
+  validation {
+    condition     = var.port != 8060
+    error_message = "port 8060 is where the guest of each machine answers the health extension."
+  }
 }
 
 variable "health_path" {
   description = "What the load balancer asks; 200 is healthy."
   type        = string
   default     = "/healthz"
-}
-
-variable "azure_health_path" {
-  description = "What the health extension asks; it answers {\"ApplicationHealthState\": \"Healthy\"}."
-  type        = string
-  default     = "/healthz/azure"
 }
 
 variable "drain_time" {

@@ -144,6 +144,10 @@ class LocalImages:
         """Return where what a benchmark said of the image lies or should; None where none was asked."""
         return Candidates(self.store).rules(digest)
 
+    def parts(self, digest: Digest) -> tuple[Path, tuple[str, ...]]:
+        """Return the home, and what of it another one needs to verify the image and to run it: no private key; NotFound."""
+        return self.store.root.parent, self.store.parts(digest)
+
     def tree(self, digest: Digest) -> Path:
         """Return the folder to run the image from, read-only; NotFound. `verify` it first."""
         return self.store.tree(digest)

@@ -134,6 +134,15 @@ class Store:
             raise _changed(digest, "it describes another image")
         return manifest
 
+    def parts(self, digest: Digest) -> tuple[str, ...]:
+        """Return what another home needs to verify the image and to run it, relative to this home; NotFound."""
+        keys = self.root.parent / "keys"
+        found = [self.tree(digest), self._manifest_path(digest), self.notary.folder / _hex(digest)]
+        found += [keys / name for name in ("trusted", "revoked", "oldest.json") if (keys / name).exists()]
+        base = self.manifest(digest).content.base
+        below = self.parts(base) if base.startswith("sha256:") else ()
+        return tuple(sorted({*below, *(str(path.relative_to(self.root.parent)) for path in found)}))
+
     def manifests(self) -> list[Manifest]:
         """Return what is known of every image, in no order."""
         paths = (self.root / "manifests").glob("[0-9a-f]*.json")

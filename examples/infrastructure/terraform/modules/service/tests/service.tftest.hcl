@@ -54,6 +54,27 @@ run "no_machine_enters_a_gateway_by_itself" {
   }
 }
 
+run "the_health_extension_asks_the_guest" {
+  command = plan
+
+  assert {
+    condition = alltrue([for set in azurerm_orchestrated_virtual_machine_scale_set.this : alltrue([
+      for extension in set.extension : jsondecode(extension.settings).port == 8060 && jsondecode(extension.settings).requestPath == "/health"
+    ])])
+    error_message = "The extension asks somebody else than the guest: what a service answers is no word of Azure's."
+  }
+}
+
+run "a_port_that_the_guest_has_is_refused" {
+  command = plan
+
+  variables {
+    port = 8060
+  }
+
+  expect_failures = [var.port]
+}
+
 run "nothing_serves_from_the_idle_colour" {
   command = plan
 

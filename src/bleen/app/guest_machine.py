@@ -1,0 +1,134 @@
+"""What a guest keeps: the fleet of one machine, its page for the health extension, its reports."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from azure.identity.aio import ManagedIdentityCredential
+from azure.storage.blob.aio import BlobServiceClient
+
+from bleen.domain.codec import decode, encode
+from bleen.domain.errors import StorageFull, Unreachable
+from bleen.providers.azure.connections import Connections, Everywhere
+from bleen.providers.azure.health import HealthPage
+from bleen.providers.azure.life import Life, Times
+from bleen.providers.azure.metadata import ADDRESS, MachineTold, Metadata
+from bleen.providers.azure.reports import Reports
+from bleen.providers.azure.site import Container
+from bleen.providers.azure.storage import blob_service
+from bleen.providers.local.agent import Agent
+from bleen.providers.local.images.provider import LocalImages
+from bleen.providers.local.machine import Machine
+from bleen.providers.local.parts import PartRunner
+from bleen.providers.local.sandbox import probe_isolation
+from bleen.providers.local.secrets import FolderSecrets
+from bleen.providers.local.store import write_atomically
+from bleen.settings import Settings
+
+log = logging.getLogger("bleen.guest")
+
+_PATIENCE_SECONDS = 3.0
+"""For Azure's metadata service, where its last word is known: an instance that runs is not to be unwatched for longer."""
+_AGAIN_SECONDS = 1.0
+
+
+async def keep(settings: Settings, stopped: asyncio.Event) -> None:
+    """Keep the machine's instance until ``stopped``, then end it. PortTaken where the page cannot be."""
+    page = HealthPage(settings.guest_port)
+    await page.start()
+    metadata = Metadata(settings.guest_metadata or ADDRESS)
+    try:
+        told = await identify(metadata, settings.path / "machine.json", stopped)
+        if told is not None:
+            await _keep(settings, told, metadata, page, stopped)
+    finally:
+        await metadata.close()
+        await page.close()
+
+
+async def _keep(settings: Settings, told: MachineTold, metadata: Metadata, page: HealthPage, stopped: asyncio.Event) -> None:
+    async with _agent(settings, told.address) as agent, _accounts() as reports_of:
+        life = Life(told, metadata, agent, reports_of, Times())
+        page.word = life.health
+        running, stopping = asyncio.create_task(life.run()), asyncio.create_task(stopped.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            stopping.cancel()
+            running.result()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await life.end()
+
+
+async def identify(
+    metadata: Metadata, remembered: Path, stopped: asyncio.Event, patience: float = _PATIENCE_SECONDS
+) -> MachineTold | None:
+    """Return what this machine is: what Azure says, or said the last time where it does not for a while.
+
+    None where it was ``stopped`` before anybody had ever said so: then nothing runs here.
+    """
+    known, until, said = _remember(remembered), time.monotonic() + patience, False
+    while not stopped.is_set() and (known is None or time.monotonic() < until):
+        try:
+            told = await metadata.machine()
+        except Unreachable as error:
+            if not said:
+                log.warning("%s", error)
+            said = True
+            await asyncio.sleep(_AGAIN_SECONDS)
+        else:
+            await _keep_in_mind(remembered, told)
+            return told
+    return known
+
+
+async def _keep_in_mind(path: Path, told: MachineTold) -> None:
+    """Write it down; a full disk is no reason to leave an instance unwatched."""
+    try:
+        await asyncio.to_thread(write_atomically, path, encode(told))
+    except StorageFull as error:
+        log.warning("%s", error)
+
+
+def _remember(path: Path) -> MachineTold | None:
+    try:
+        told: MachineTold = decode(path.read_bytes(), MachineTold)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    return told
+
+
+@asynccontextmanager
+async def _agent(settings: Settings, address: str) -> AsyncIterator[Agent]:
+    """Adopt what an earlier guest started, and lend who keeps it; what still runs at the end goes on."""
+    home = settings.path
+    level = await asyncio.to_thread(probe_isolation)
+    images = LocalImages(Path(settings.guest_images or home))
+    machine = Machine(home, images, FolderSecrets(home), level, address=address)
+    agent = Agent(machine, Everywhere(Connections()), PartRunner((), home, machine.shelf))
+    await agent.begin()
+    try:
+        yield agent
+    finally:
+        await agent.abandon()
+
+
+@asynccontextmanager
+async def _accounts() -> AsyncIterator[Callable[[str], Reports]]:
+    """Lend the reports of any account, for whom this machine is: its managed identity, and never a person's sign-in."""
+    opened: list[BlobServiceClient] = []
+    async with ManagedIdentityCredential() as credential:
+
+        def reports_of(account: str) -> Reports:
+            opened.append(blob_service(account, credential))
+            return Reports(opened[-1].get_container_client(Container.MACHINES))
+
+        try:
+            yield reports_of
+        finally:
+            for each in opened:
+                await each.close()
