@@ -1,8 +1,9 @@
 """The API over a ledger of PostgreSQL, with nothing else running: ``python -m bench.apiserver URL PORT``."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
+
+import uvloop
 
 from bleen import __version__
 from bleen.app.loading import loading
@@ -120,4 +121,4 @@ def providers(url: str) -> Providers:
 if __name__ == "__main__":
     with loading():  # as the controller does: what stays is set aside, and no collection looks through it
         api = build_api(providers(sys.argv[1]), TOKEN)
-    asyncio.run(serve(api, int(sys.argv[2])))
+    uvloop.run(serve(api, int(sys.argv[2])))

@@ -7,6 +7,7 @@ import sys
 from functools import cached_property
 from pathlib import Path
 
+import uvloop
 from temporalio.client import Client
 
 from bleen import __version__
@@ -204,7 +205,7 @@ def main() -> int:
     """Run until stopped; return the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(_main(read_settings()))
+        uvloop.run(_main(read_settings()))
     except BleenError as error:
         sys.stderr.write(f"{error}\n")
         return 3
