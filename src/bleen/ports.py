@@ -296,10 +296,7 @@ class Secrets(Protocol):
     """Reads secrets where an instance is started; values are never stored or logged."""
 
     async def resolve(self, name: str) -> str:
-        """Return the value; NotFound says where it should be put."""
-
-    async def known(self, name: str) -> bool:
-        """Return whether there is such a secret."""
+        """Return the value; NotFound says where it should be put. Unreachable where nobody can say."""
 
 
 class Almanac(Protocol):

@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
@@ -55,6 +55,13 @@ JSON = st.recursive(
 
 def data_of(wanted: FleetOrder, account: str = ACCOUNT) -> str:
     return base64.b64encode(to_user_data(Assignment(account, wanted))).decode()
+
+
+def settled(reports: Reports) -> Callable[[Assignment], Awaitable[Reports]]:
+    async def settle(assignment: Assignment) -> Reports:
+        return reports
+
+    return settle
 
 
 # What it reads
@@ -230,7 +237,7 @@ async def alive(cloud: Cloud) -> AsyncIterator[Alive]:
     described = cloud.imds.enter("m1", SET, "10.0.0.4", data_of(order()))
     metadata = Metadata(f"{cloud.url}/imds/m1")
     fleets = MemoryFleets()
-    life = Life(await metadata.machine(), metadata, fleets, lambda account: reports, TIMES)
+    life = Life(await metadata.machine(), metadata, fleets, settled(reports), TIMES)
     running = asyncio.create_task(life.run())
     yield Alive(cloud, described, fleets, reports, life, metadata)
     running.cancel()
@@ -274,7 +281,7 @@ async def test_a_machine_without_an_order_may_be_deleted_at_once(alive: Alive, c
     """There is nothing to drain: it approves."""
     cloud.imds.enter("m2", SET, "10.0.0.5", "")
     metadata = Metadata(f"{cloud.url}/imds/m2")
-    life = Life(await metadata.machine(), metadata, MemoryFleets(), lambda account: alive.reports, TIMES)
+    life = Life(await metadata.machine(), metadata, MemoryFleets(), settled(alive.reports), TIMES)
     running = asyncio.create_task(life.run())
     await cloud.imds.terminate("m2", 20.0)
     assert [event.approved_by for event in cloud.imds.events] == [["m2"]]
@@ -286,7 +293,7 @@ async def test_a_begin_that_was_refused_is_tried_again(alive: Alive, cloud: Clou
     """Its hosts do not answer: unhealthy, and the report says why; then they do."""
     cloud.imds.enter("m2", SET, "10.0.0.5", data_of(order()))
     metadata, images = Metadata(f"{cloud.url}/imds/m2"), MemoryImages()
-    life = Life(await metadata.machine(), metadata, MemoryFleets(images), lambda account: alive.reports, TIMES)
+    life = Life(await metadata.machine(), metadata, MemoryFleets(images), settled(alive.reports), TIMES)
     running = asyncio.create_task(life.run())
 
     async def said() -> bool:

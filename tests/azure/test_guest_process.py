@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from msgspec import structs
 
+from bleen.domain.errors import InvalidInput
 from bleen.domain.fleet import Instance, InstanceState
+from bleen.domain.release import SecretRef
 from bleen.providers.azure.assignment import Assignment, to_user_data
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.fleets import AzureFleets
@@ -45,9 +47,10 @@ class Ground:
     port: AzureFleets
     reports: Reports
 
-    def user_data(self, **changes: object) -> str:
-        order = structs.replace(self.world.order(1, release=1), **changes)
-        return base64.b64encode(to_user_data(Assignment(self.there.site.account, order))).decode()
+    def user_data(self, env: Mapping[str, str | SecretRef] | None = None, **changes: object) -> str:
+        order = structs.replace(self.world.order(1, **env or {}), **changes)
+        assignment = Assignment(self.there.site.account, order, self.cloud.secure_url)
+        return base64.b64encode(to_user_data(assignment)).decode()
 
     async def machine(self, name: str, user_data: str) -> GuestMachine:
         """Return a machine that nobody but Azure knows, booting."""
@@ -231,6 +234,26 @@ async def test_a_second_guest_is_refused(ground: Ground) -> None:
     beside.port = machine.port
     assert await asyncio.wait_for((await beside.boot()).wait(), PATIENCE) == REFUSED
     assert f"127.0.0.1:{machine.port} is taken by" in beside.log
+
+
+async def test_an_instance_starts_with_the_secrets_of_its_vault(ground: Ground) -> None:
+    """As whoever the machine is, at each start; one that is missing is told in the report, and tried again."""
+    machine = await ground.machine("m1", ground.user_data({"KEY": SecretRef("shop-db")}))
+    crashed = await ground.told(machine, InstanceState.CRASHED)
+    assert crashed.last_exit.startswith("there is no secret shop-db")
+    ground.cloud.vault.secrets["shop-db"] = "hunter2"
+    instance = await ground.told(machine, InstanceState.READY)
+    assert await get(instance, "/environ/KEY") == "hunter2"
+    assert b"hunter2" not in b"".join(each.read_bytes() for each in machine.home.rglob("*") if each.is_file())
+    assert "hunter2" not in machine.log
+
+
+async def test_an_order_whose_secrets_no_machine_could_read_is_refused(ground: Ground) -> None:
+    """Before anything of a scale set is changed."""
+    for name, why in (("SHOP_DB", "no name of a secret"), ("shop-db", "which vault")):
+        with pytest.raises(InvalidInput, match=why):
+            await ground.port.launch(ground.world.order(1, KEY=SecretRef(name)))
+    assert ground.cloud.compute.sets[SET].user_data == ""
 
 
 async def test_no_user_data_are_larger_than_azure_takes(ground: Ground) -> None:

@@ -20,6 +20,7 @@ from tests.azure.double.network import Network
 from tests.azure.double.nics import Nics
 from tests.azure.double.operations import Operations
 from tests.azure.double.storage import Storage
+from tests.azure.double.vault import Vault
 
 Answer = Callable[[web.Request, str], Awaitable[web.Response]]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
@@ -40,6 +41,7 @@ class Cloud:
         self.nics = Nics(self.faults, self.operations, self.edges, self.storage)
         self.gallery = Gallery(self.operations)
         self.imds = Imds()
+        self.vault = Vault()
         self.machines = machines or LightMachines(self.storage)
         self.compute = Compute(self.faults, self.operations, self.machines, self.network, self.nics)
         self.calls: Counter[str] = Counter()
@@ -83,6 +85,8 @@ class Cloud:
         path = request.path
         if path == "/identity":
             return _token(request)
+        if path.startswith("/secrets/"):
+            return self.vault.answer(request, path.removeprefix("/secrets/"), TOKEN)
         struck = self.faults.strike(request.method, path)
         try:
             if request.secure and request.headers.get("Authorization") != f"Bearer {TOKEN}":

@@ -5,13 +5,16 @@ Whatever runs on the machine can read it: it names secrets and holds none.
 """
 
 import base64
+import re
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from bleen.domain.codec import Value, decode, encode
+from bleen.domain.errors import InvalidInput
 from bleen.domain.fleet import FleetOrder
+from bleen.domain.release import SecretRef
 
 Account = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9.:-]*(/[A-Za-z0-9/._-]*)?$")]
 
@@ -22,6 +25,33 @@ class Assignment(Value, frozen=True):
     account: Account
     """The URL of the storage account."""
     order: FleetOrder
+    vault: Account | None = None
+    """The URL of the Key Vault that has the secrets which the order names."""
+
+
+_SECRET = re.compile(r"[0-9A-Za-z-]{1,127}")
+"""From Microsoft's *Vault-name and object-name*."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no secret of Key Vault can have: InvalidInput."""
+    if not _SECRET.fullmatch(name):
+        why = "Key Vault takes letters, digits and '-', at most 127 of them"
+        raise InvalidInput(
+            f"{name!r} is no name of a secret in Azure", why=why, next="name it otherwise, in the file and in the vault"
+        )
+
+
+def check_secrets(order: FleetOrder, vault: str) -> None:
+    """Refuse an order whose secrets no machine could read: InvalidInput."""
+    names = [value.secret for value in order.runtime.env.values() if isinstance(value, SecretRef)]
+    for name in names:
+        check_name(name)
+    if names and not vault:
+        next = "terraform output -json sites tells it as vault: write the site anew"
+        raise InvalidInput(
+            f"{order.slot.service} needs the secret {names[0]}", why="this site does not say which vault has it", next=next
+        )
 
 
 def to_user_data(assignment: Assignment) -> bytes:

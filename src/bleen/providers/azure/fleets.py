@@ -12,6 +12,7 @@ from bleen.domain.codec import digest_of
 from bleen.domain.errors import Conflict, LawBroken, NotFound, Unreachable
 from bleen.domain.fleet import Fleet, FleetOrder, LogLine, Slot, refuse_change
 from bleen.ports import Backends
+from bleen.providers.azure.assignment import check_secrets
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.fleet import AzureFleet, Means, Timing
 from bleen.providers.azure.gallery import Gallery
@@ -44,6 +45,7 @@ class AzureFleets:
         timing = timing or Timing()
         notes = azure.container(Container.OPERATIONS)
         self._sets = ScaleSets(azure)
+        self._vault = azure.site.vault
         operations = Operations(azure, notes, timing.first / 10, timing.first * 3, check)
         self._means = Means(self._sets, operations, backends, timing)
         self._gallery = gallery
@@ -58,7 +60,8 @@ class AzureFleets:
         self._listen_every = timing.listen
 
     async def launch(self, order: FleetOrder) -> None:
-        """See `bleen.ports.Fleets`."""
+        """See `bleen.ports.Fleets`. InvalidInput where no machine could read a secret that the order names."""
+        check_secrets(order, self._vault)
         async with self._locks[order.slot]:
             seen = await self._sets.find(order.slot)
             there = None if seen.retiring or not seen.order else await self._sets.order(seen)

@@ -37,13 +37,18 @@ class Life:
     """One machine's. ``run`` it; ``health`` at any time; ``end`` it instead where the program itself must end."""
 
     def __init__(
-        self, told: MachineTold, metadata: Metadata, fleets: Fleets, reports_of: Callable[[str], Reports], times: Times
+        self,
+        told: MachineTold,
+        metadata: Metadata,
+        fleets: Fleets,
+        settle: Callable[[Assignment], Awaitable[Reports]],
+        times: Times,
     ) -> None:
-        """``reports_of`` the URL of a storage account are its reports."""
+        """``settle`` makes ready what an assignment names, its vault and its account, and returns where to report."""
         self._told = told
         self._metadata = metadata
         self._fleets = fleets
-        self._reports_of = reports_of
+        self._settle = settle
         self._times = times
         self._guest: Guest | None = None
         self._refused = False
@@ -95,7 +100,7 @@ class Life:
     async def _serve(self) -> NoReturn:
         assignment = await self._assigned()
         place = (self._told.scale_set, self._told.name)
-        self._guest = Guest(self._fleets, assignment.order, place, self._reports_of(assignment.account))
+        self._guest = Guest(self._fleets, assignment.order, place, await self._settle(assignment))
         log.info("%s serves %s r%d", self._told.name, assignment.order.slot, assignment.order.release)
         await self._begin(self._guest)
         await self._guest.run(self._times.look)

@@ -20,6 +20,7 @@ from bleen.providers.azure.assignment import Assignment, read_order, to_user_dat
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.errors import speaking
 from bleen.providers.azure.operations import Begin
+from bleen.providers.azure.site import Site
 
 _MOST_USER_DATA = 48_000
 """Bytes: Azure takes 64 KB as base64."""
@@ -130,7 +131,7 @@ class ScaleSets:
 
     def change(self, seen: SetSeen, change: Change) -> Begin:
         """Return what begins a change of ``seen``: a Conflict where somebody else changed it since."""
-        body = _body(seen, change, self._azure.site.account)
+        body = _body(seen, change, self._azure.site)
 
         async def begin(heard: Callable[[Any], None]) -> None:
             poller = await self._azure.compute.virtual_machine_scale_sets.begin_update(
@@ -183,13 +184,13 @@ class ScaleSets:
             self._orders[digest_of(order)] = order
 
 
-def _body(seen: SetSeen, change: Change, account: str) -> Any:
+def _body(seen: SetSeen, change: Change, site: Site) -> Any:
     tags = {name: value for name, value in seen.tags.items() if name != "retiring"}
     profile: dict[str, Any] = {}
     if change.retiring:
         tags["retiring"] = "yes"
     if change.order is not None:
-        data = to_user_data(Assignment(account, change.order))
+        data = to_user_data(Assignment(site.account, change.order, site.vault or None))
         if len(data) > _MOST_USER_DATA:
             what = f"the configuration of {change.order.slot.service} is too long for Azure's user data"
             raise InvalidInput(what, why=f"{len(data)} bytes of {_MOST_USER_DATA}", next="put large files into the image")

@@ -46,6 +46,8 @@ class Site(Value, frozen=True):
     gateway: str = ""
     """Where checks ask: the URL of the internal load balancer of the Envoys, or of the internal listener of a gateway that
     flips, at which the idle colours answer; empty with one that mixes."""
+    vault: str = ""
+    """The URL of the Key Vault that has the secrets of its services."""
     endpoint: str = "https://management.azure.com"
     """Of Resource Manager."""
 

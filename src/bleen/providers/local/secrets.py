@@ -28,10 +28,6 @@ class FolderSecrets:
             raise InvalidInput(f"the secret {name} is readable by others", next=f"chmod 600 {path}", where=str(path))
         return value.removesuffix("\n")
 
-    async def known(self, name: str) -> bool:
-        """Return whether its file is there."""
-        return self._path(name).is_file()
-
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"{name!r} is no name for a secret", why="letters, digits, '_', '.' and '-'")

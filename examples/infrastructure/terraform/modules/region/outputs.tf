@@ -49,6 +49,7 @@ output "site" {
     gallery_group = split("/", var.gallery_id)[4]
     location      = var.context.location
     account       = module.storage.account
+    vault         = module.vault.uri
     gateway_mode  = var.gateway_mode
     gateway       = join("", module.envoy[*].url, module.appgw_flip[*].preview_url)
   }
