@@ -22,6 +22,7 @@ LONG = (
     "azure/test_flip_journeys.py",
     "azure/test_guest_journeys.py",
     "azure/test_guest_process.py",
+    "azure/test_mixed_journeys.py",
     "console/test_pages.py",
     "journeys/test_blue_green.py",
     "journeys/test_canary.py",
