@@ -1,6 +1,6 @@
 """What is known of an Application Gateway that Bleen drives: read rarely, shared by all who watch, and told as the ports ask.
 
-What it *has* of a route is a question for each mode: a rule that is flipped (`aims.py`), or members of a pool (`pool.py`).
+What it *has* of a route is a question for each mode: a rule that is flipped (`aims.py`), or members of a pool (`shares.py`).
 """
 
 import asyncio
