@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -15,6 +16,8 @@ from temporalio.client import Client
 from tests.azure.aside import Aside
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.envoys import LightEnvoys
+from tests.azure.flipping import site_of
+from tests.azure.mixing import make_pools
 from tests.azure.world import Publisher, azure, keys_of
 
 from bench.report import Report, Row
@@ -22,17 +25,21 @@ from bench.scale import Yes, deployed, engine
 from bleen.domain.command import Advance
 from bleen.domain.decision import AskHuman
 from bleen.domain.duration import seconds
+from bleen.domain.fidelity import GatewayMode
 from bleen.domain.fleet import Fleet, FleetOrder, Slot
 from bleen.domain.image import Image, Pypi
 from bleen.domain.ledger import Finished, Query
 from bleen.domain.release import Release, Runtime, config_digest
 from bleen.domain.service import BlueGreen, Service
 from bleen.domain.traffic import Colour, Route, Split
+from bleen.ports import Backends, Gateway
 from bleen.providers.azure.fleet import Timing
 from bleen.providers.azure.fleets import AzureFleets
 from bleen.providers.azure.gallery import Gallery
 from bleen.providers.azure.gateway import AzureBackends, AzureGateway, Patience, Tier
 from bleen.providers.azure.metrics import AzureMetrics
+from bleen.providers.azure.mixed import Mixed, MixedBackends, MixedGateway
+from bleen.providers.azure.sight import Patience as PoolPatience
 from bleen.providers.memory.bases import MemoryBases
 from bleen.providers.memory.builder import MemoryBuilder
 from bleen.providers.memory.images import MemoryImages
@@ -58,17 +65,21 @@ _PATIENCE = 300.0
 class Estate:
     """One subscription, and the ports of one controller on it."""
 
-    def __init__(self, cloud: Cloud, folder: Path, aside: Aside) -> None:
+    def __init__(self, cloud: Cloud, folder: Path, aside: Aside, mode: GatewayMode) -> None:
         self.cloud = cloud
         self._aside = aside
         self.ledger = MemoryLedger()
         self.images = MemoryImages()
         self._there = azure(cloud)
+        self._there.site = site_of(cloud, mode)
         self._keys = keys_of(folder)
         self.envoys = LightEnvoys(cloud.storage)
         tier = Tier(self._there.blobs, patience=Patience(look=0.1))
-        self.fleets = AzureFleets(self._there, Gallery(self._there, self._keys), AzureBackends(tier), _TIMING)
-        self.gateway = AzureGateway(tier)
+        self._mixed = Mixed(self._there, PoolPatience(first=_TIMING.first))
+        mixed = mode is GatewayMode.MIXED
+        self.gateway: Gateway = MixedGateway(self._mixed) if mixed else AzureGateway(tier)
+        backends: Backends = MixedBackends(self._mixed) if mixed else AzureBackends(tier)
+        self.fleets = AzureFleets(self._there, Gallery(self._there, self._keys), backends, _TIMING)
         bases = MemoryBases(self.images)
         self.world = World(
             images=self.images,
@@ -119,6 +130,7 @@ class Estate:
 
     async def close(self) -> None:
         await self.fleets.close()
+        await self._mixed.close()
         self._aside.run(self.envoys.close())
         await self._there.close()
 
@@ -134,11 +146,15 @@ def _request(service: str, size: int, *, ask: bool = False) -> DeployRequest:
 
 
 @asynccontextmanager
-async def _estate(client: Client, folder: Path, services: Sequence[str]) -> AsyncIterator[tuple[Estate, Control]]:
+async def _estate(
+    client: Client, folder: Path, services: Sequence[str], mode: GatewayMode = GatewayMode.ENVOY
+) -> AsyncIterator[tuple[Estate, Control]]:
     aside, cloud, queue = Aside(), Cloud(), folder.name
     cloud.operations.retry_after = RETRY_AFTER
     aside.run(cloud.start())
-    estate = Estate(cloud, folder, aside)
+    if mode is GatewayMode.MIXED:
+        make_pools(cloud, {service: (f"{service}.localhost",) for service in services})
+    estate = Estate(cloud, folder, aside, mode)
     await estate.begin(services)
     try:
         async with make_worker(client, estate.world, queue):
@@ -149,10 +165,10 @@ async def _estate(client: Client, folder: Path, services: Sequence[str]) -> Asyn
         aside.close()
 
 
-async def _calls(client: Client, folder: Path, watched: float) -> int:
+async def _calls(client: Client, folder: Path, watched: float, mode: GatewayMode) -> int:
     """Return the calls of a rollout of ten instances in which a person thinks for so many seconds."""
-    service = f"watched-{watched:.0f}"
-    async with _estate(client, folder, [service]) as (estate, control):
+    service = f"{mode}-{watched:.0f}"
+    async with _estate(client, folder, [service], mode) as (estate, control):
         await estate.serve(service, 10)
         before = estate.cloud.arm_calls
         started = await control.deploy(_request(service, 10, ask=True))
@@ -221,9 +237,9 @@ async def _run(report: Report) -> None:
     with TemporaryDirectory(prefix="bleen-bench-") as name:
         folder = Path(name)
         async with engine(folder) as (client, _):
-            for n, watched in enumerate((0.0, WATCHED)):
-                calls = await _calls(client, folder / f"calls-{n}", watched)
-                what = f"calls to Resource Manager: a rollout of 10 instances, and {watched:.0f} s of waiting for a person"
+            for mode, watched in product((GatewayMode.ENVOY, GatewayMode.MIXED), (0.0, WATCHED)):
+                calls = await _calls(client, folder / f"calls-{mode}-{watched:.0f}", watched, mode)
+                what = f"calls to Resource Manager: a rollout of 10 behind {mode}, and {watched:.0f} s of waiting for a person"
                 report.rows.append(Row(what, calls, "calls", "lower", MOST_CALLS))
             await _bad_day(client, folder / "bad-day", report)
     report.notes.append("Against a double of Azure, over the real SDK; Azure itself was never reached.")

@@ -104,8 +104,8 @@ def write_site(estate: EdgeEstate, mode: GatewayMode, path: Path) -> None:
 
 
 @contextmanager
-def edge_stage(folder: Path, mode: GatewayMode, *services: str) -> Iterator[EdgeStage]:
-    """Open a stage on an estate of its own, and end both with nothing left."""
+def edge_stage(folder: Path, mode: GatewayMode, *services: str, look: str = "500ms") -> Iterator[EdgeStage]:
+    """Open a stage on an estate of its own, and end both with nothing left. ``look`` is between two looks at what changes."""
     home, certificate = folder / "home", folder / "azure.pem"
     aside = Aside()
     estate = aside.run(open_estate(home, folder / "machines", mode, services, certify(certificate)))
@@ -113,7 +113,7 @@ def edge_stage(folder: Path, mode: GatewayMode, *services: str) -> Iterator[Edge
         write_site(estate, mode, folder / "site.json")
         bake = f"env PYTHONPATH={Path(__file__).parents[2]} {sys.executable} -m tests.azure.baking {estate.cloud.url}"
         with signed_in(estate.cloud, certificate):
-            yield from _opened(LocalPlatform(settings_of(home, folder / "site.json", bake)), estate, aside)
+            yield from _opened(LocalPlatform(settings_of(home, folder / "site.json", bake, look)), estate, aside)
     finally:
         aside.run(estate.close())
         aside.close()

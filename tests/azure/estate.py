@@ -100,14 +100,14 @@ def write_site(estate: Estate, path: Path) -> None:
     path.write_bytes(encode(told))
 
 
-def settings_of(home: Path, described: Path, bake: str = "") -> Settings:
+def settings_of(home: Path, described: Path, bake: str = "", look: str = "500ms") -> Settings:
     return read_settings(
         {
             "BLEEN_HOME": str(home),
             "BLEEN_API_PORT": "0",
             "BLEEN_PROVIDER": "azure",
             "BLEEN_AZURE_SITE": str(described),
-            "BLEEN_AZURE_LOOK": "500ms",
+            "BLEEN_AZURE_LOOK": look,
             "BLEEN_AZURE_BAKE": bake,
         }
     )

@@ -15,9 +15,11 @@ from bleen.domain.fleet import Fleet, FleetOrder, InstanceState, Slot
 from bleen.domain.release import Runtime
 from bleen.domain.traffic import Colour, Route, Split
 from bleen.providers.azure.connection import Azure
-from bleen.providers.azure.fleet import Timing
+from bleen.providers.azure.fleet import Means, Timing
 from bleen.providers.azure.fleets import AzureFleets
-from bleen.providers.azure.sets import ScaleSets
+from bleen.providers.azure.operations import Operations
+from bleen.providers.azure.sets import Change, ScaleSets
+from bleen.providers.azure.site import Container
 from bleen.providers.memory.gateway import MemoryBackends, MemoryGateway, MemoryGateways
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.compute import ScaleSet
@@ -161,6 +163,40 @@ async def test_what_another_process_ended_is_not_started_again(stage: Stage) -> 
 
     await eventually(forgotten, "it is no fleet any more")
     await asyncio.sleep(0.3)
+    assert (stage.set().capacity, stage.set().starts) == (0, 3)
+
+
+async def test_what_was_ended_meanwhile_is_not_made_larger(stage: Stage) -> None:
+    """Whoever saw it before may still want its machines back: what has ended since refuses, and stays empty."""
+    one = stage.controller()
+    await one.launch(order())
+    await until(one, ready(3))
+    there = azure(stage.cloud)
+    means = Means(
+        ScaleSets(there),
+        Operations(there, there.container(Container.OPERATIONS), 0.01, 0.03),
+        MemoryBackends(stage.gateways),
+        TIMING,
+    )
+    seen = await means.sets.find(BLUE)
+    await one.retire(BLUE, 1)
+    with pytest.raises(Conflict):
+        await means.write(seen, Change(3), "grow to 3")
+    assert (stage.set().capacity, stage.set().starts) == (0, 3)
+    await there.close()
+
+
+async def test_an_end_whose_answer_was_lost_is_not_taken_for_a_fleet_by_old_reads(stage: Stage) -> None:
+    """What is read after it may be from before it: a set whose etag was refused is not the one that is there."""
+    one = stage.controller()
+    await one.launch(order())
+    await until(one, ready(3))
+    stage.cloud.faults.lag = 1.0
+    await one.retire(GREEN, 1)  # it is not known, so that scale sets are listed
+    stage.cloud.faults.add("PATCH", SETS, Lost())
+    await one.retire(BLUE, 1)
+    await one.retire(GREEN, 1)
+    assert list(await one.observe()) == []
     assert (stage.set().capacity, stage.set().starts) == (0, 3)
 
 

@@ -29,8 +29,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStage]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[EdgeStage]:
-    """A stage on which no other service is being watched."""
-    with edge_stage(tmp_path, GatewayMode.MIXED, "counted") as found:
+    """A stage on which no other service is being watched, and machines start within a look or two: waiting is not counted."""
+    with edge_stage(tmp_path, GatewayMode.MIXED, "counted", look="2s") as found:
         yield found
 
 
@@ -121,8 +121,8 @@ def test_a_removed_service_answers_502_and_leaves_nothing(stage: EdgeStage) -> N
     assert play.get().status_code == 502
 
 
-def test_a_rollout_of_ten_instances_asks_azure_a_hundred_times_at_most(alone: EdgeStage) -> None:
-    """Sixty times, as with any gateway, and two for each machine that enters or leaves: its operation, and who looks at it."""
+def test_a_rollout_of_ten_instances_asks_azure_sixty_times_at_most(alone: EdgeStage) -> None:
+    """As with any gateway, though each machine that enters or leaves is an operation of its own."""
     play = alone.given("counted", auto_promote=False, warm="0s")
     play.instances = 10
     play.install()
@@ -134,4 +134,4 @@ def test_a_rollout_of_ten_instances_asks_azure_a_hundred_times_at_most(alone: Ed
     play.ended()
     calls = alone.estate.cloud.calls - before
     assert calls["PUT nics"] == 20
-    assert calls.total() <= MOST_CALLS + 2 * calls["PUT nics"], calls
+    assert calls.total() <= MOST_CALLS, calls

@@ -60,10 +60,12 @@ class Means:
                 if not left:
                     raise
                 await asyncio.sleep(self.timing.first / 10)
-                seen = await self.sets.find(seen.slot)
+                tried, seen = seen, await self.sets.find(seen.slot)
                 if _is_there(seen, change):
+                    self.sets.replaced(tried, seen)
                     return await self.operations.pending(seen.name)
-                if change.order is not None and seen.order != before:
+                ended = seen.retiring and change.order is None and not change.retiring
+                if ended or (change.order is not None and seen.order != before):
                     raise
         raise AssertionError("the last try raises or returns")
 
@@ -122,6 +124,13 @@ class AzureFleet:
         """Return the names of instances and of their machines: of one, or of all where ``instance`` is empty."""
         names = [(self._name(k), each.name) for k, each in enumerate(self._present, 1)]
         return [pair for pair in names if instance in ("", pair[0])]
+
+    @property
+    def known(self) -> bool:
+        """Whether only its machines may be new: its scale set is at rest with all of them, or being changed by us."""
+        following = self._work is not None and not self._work.done()
+        all_there = len(self._machines) == len(self._present) == self.order.size
+        return following or (all_there and not self.seen_set.updating)
 
     @property
     def _present(self) -> Sequence[MachineSeen]:
@@ -286,15 +295,15 @@ class AzureFleet:
         if self._membership is not None:
             await self._membership.close()
         await self._means.backends.remove_backend(self.backend().name)
-        while True:
-            if await self._emptied():
-                return
+        seen: SetSeen | None = self.seen_set
+        while not await self._emptied(seen):
             await asyncio.sleep(self._means.timing.first)
+            seen = None
 
-    async def _emptied(self) -> bool:
+    async def _emptied(self, seen: SetSeen | None) -> bool:
         """Ask for no machine, once, and return whether there is none; what may pass by itself is tried again."""
         try:
-            seen = await self._means.sets.find(self.order.slot)
+            seen = seen or await self._means.sets.find(self.order.slot)
             if seen.capacity or not seen.retiring:
                 note = await self._means.write(seen, Change(0, retiring=True), f"empty {seen.order}")
                 if note is not None:

@@ -46,7 +46,7 @@ class AzureFleets:
         notes = azure.container(Container.OPERATIONS)
         self._sets = ScaleSets(azure)
         self._vault = azure.site.vault
-        operations = Operations(azure, notes, timing.first / 10, timing.first * 3, check)
+        operations = Operations(azure, notes, timing.first / 2, timing.first * 3, check)
         self._means = Means(self._sets, operations, backends, timing)
         self._gallery = gallery
         self._reports = Reports(azure.container(Container.MACHINES))
@@ -83,6 +83,8 @@ class AzureFleets:
         fleet = self._fleets.get(order.slot) or self._keep(seen, order)
         fleet.ordered(seen, order)
         fleet.follow(note)
+        if there is None and note is not None:
+            fleet.pace.looked(changed=True)  # it was empty, and what fills it has only just begun
 
     async def _check_empty(self, seen: SetSeen) -> None:
         if seen.retiring and await self._sets.machines(seen):
@@ -169,6 +171,9 @@ class AzureFleets:
             fleet.hear(heard.get(fleet.seen_set.name, {}))
 
     async def _look(self) -> None:
+        """Look at the fleets that are due: at their machines, and at the scale sets where these may be new, too."""
+        if not self._pace.due() and await self._looked_within():
+            return
         sets = [seen for seen in await self._sets.list() if seen.order]
         before = set(self._fleets)
         await asyncio.gather(*(self._look_at(seen) for seen in sets))
@@ -176,6 +181,17 @@ class AzureFleets:
             if slot in self._fleets:
                 self._fleets[slot].pace.looked(changed=False)
         self._pace.looked(changed=before != set(self._fleets))
+
+    async def _looked_within(self) -> bool:
+        """Look at the machines of the fleets that are due, where nothing else can be new; False where it is, all the same."""
+        due = [fleet for fleet in self._fleets.values() if fleet.pace.due() and not fleet.retiring]
+        if not all(fleet.known for fleet in due):
+            return False
+        await asyncio.gather(*(self._look_into(fleet, fleet.seen_set, fleet.order) for fleet in due))
+        lost = [fleet for fleet in due if not fleet.known]
+        for fleet in lost:
+            fleet.pace.now()
+        return not lost
 
     async def _look_at(self, seen: SetSeen) -> None:
         fleet = self._fleets.get(seen.slot)
@@ -186,9 +202,13 @@ class AzureFleets:
                 del self._fleets[seen.slot]
                 await fleet.close()
             return
-        order, machines = await self._sets.order(seen), await self._sets.machines(seen)
-        if seen.slot in self._fleets and self._fleets[seen.slot] is not fleet:
-            return  # it was launched meanwhile: what was read is from before
+        await self._look_into(fleet, seen, await self._sets.order(seen))
+
+    async def _look_into(self, fleet: AzureFleet | None, seen: SetSeen, order: FleetOrder) -> None:
+        before = fleet and fleet.seen_set
+        machines = await self._sets.machines(seen)
+        if self._fleets.get(seen.slot) is not fleet or (fleet and fleet.seen_set is not before):
+            return  # it was launched, or ordered anew, meanwhile: what was read is from before
         if fleet is None:
             fleet = self._keep(seen, order)
             fleet.hear((self._heard or {}).get(seen.name, {}))

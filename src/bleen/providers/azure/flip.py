@@ -175,6 +175,7 @@ class Flip:
     async def close(self) -> None:
         """Stop following; the update goes on."""
         await self._shared.close()
+        await self._document.close()
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

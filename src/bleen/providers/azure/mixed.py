@@ -47,6 +47,8 @@ class Mixed:
         self._paces: dict[str, Pace] = {}
         """When a pool that is not as ordered is seen to again, where nobody orders anything."""
         self._together = _TOGETHER
+        self._listed: Mapping[str, Interface] | None = None
+        """The interfaces, where who waited for the end of changes has just listed them: the next reading need not."""
         self._trouble: dict[str, str] = {}
 
     # What is there
@@ -71,12 +73,14 @@ class Mixed:
 
     def forget(self) -> None:
         """Believe nothing that was asked for before now."""
+        self._listed = None
         self._estate.forget()
         self._shared.forget()
 
     async def _read(self) -> Estate:
         """Read the gateway after the interfaces: what these say is not newer than its rest."""
-        interfaces = await self._interfaces()
+        listed, self._listed = self._listed, None
+        interfaces = listed or await self._interfaces()
         with speaking(f"read the gateway {self.name}"):
             edge = edge_of(await self._azure.network.application_gateways.get(self._azure.site.group, self.name))
         return Estate(edge, tuple(interfaces.values()))
@@ -191,10 +195,12 @@ class Mixed:
             self._trouble[service] = f"{passing[0].what}: {passing[0].why}"
         if passing and not notes:
             await asyncio.sleep(self._patience.again)
+        listed = None
         try:
-            await self._ended(some, notes)
+            listed = await self._ended(some, notes)
         finally:
             self.forget()
+            self._listed = listed
 
     async def _begin(self, interface: Interface, pool: Pool, inside: bool) -> Note | None:
         intent = f"{interface.etag} {'enter' if inside else 'leave'} {pool.id}"
@@ -215,10 +221,14 @@ class Mixed:
 
         return begin
 
-    async def _ended(self, before: Sequence[Interface], notes: Mapping[str, Note]) -> None:
-        """Return when the operations of ``notes`` have ended well: one listing tells of all, and URLs what it leaves open."""
+    async def _ended(self, before: Sequence[Interface], notes: Mapping[str, Note]) -> Mapping[str, Interface] | None:
+        """Return when the operations of ``notes`` have ended well: one listing tells of all, and URLs what it leaves open.
+
+        The last listing is returned, where it is not older than the end of any.
+        """
         etags, left = {each.name: each.etag for each in before}, dict(notes)
-        wait, pause = max((note.wait for note in notes.values()), default=0.0), self._patience.first / 2
+        wait, pause = max((note.wait for note in notes.values()), default=0.0), self._patience.first
+        there, told = None, True
         while left:
             await asyncio.sleep(max(wait, pause))
             pause = min(pause * 1.5, self._patience.first * 3)
@@ -229,13 +239,17 @@ class Mixed:
                     continue
                 if now is None or (now.etag != etags[name] and not now.failed):
                     await self._operations.forget(name)
-                elif not await self._operations.ended(name, note):
+                elif await self._operations.ended(name, note):
+                    told = False
+                else:
                     continue
                 del left[name]
+        return there if told else None
 
     async def close(self) -> None:
         """Stop following; what was begun goes on."""
         await self._shared.close()
+        await self._estate.close()
         for task in self._keepers.values():
             task.cancel()
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)

@@ -1,7 +1,7 @@
 """Scale sets as Azure has them, and changes to them. A fleet's order is in the set's user data, so that it needs no ledger.
 
-Azure answers reads with what was true some time ago. What this process wrote itself it does not unlearn: a set under an etag
-that a write of ours replaced is the one from before.
+Azure answers reads with what was true some time ago. What this process has learned it does not unlearn: a set under an etag
+that a write of ours replaced, or was refused for, is the one from before.
 """
 
 import base64
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError
 from azure.mgmt.compute.models import VirtualMachine, VirtualMachineScaleSet
 
 from bleen.domain.codec import Value, digest_of
@@ -76,7 +77,7 @@ class ScaleSets:
     def __init__(self, azure: Azure) -> None:
         self._azure = azure
         self._orders: dict[str, FleetOrder] = {}
-        self._written: dict[str, SetSeen] = {}
+        self._latest: dict[str, SetSeen] = {}
         self._replaced: dict[str, set[str]] = defaultdict(set)
 
     async def list(self) -> Sequence[SetSeen]:
@@ -126,23 +127,33 @@ class ScaleSets:
             return {each.name or "" async for each in azure.compute.virtual_machines.list(azure.site.group, filter=belongs)}
 
     def written(self, seen: SetSeen) -> SetSeen:
-        """Return the set as our last write left it; ``seen`` where there was none."""
-        return self._written.get(seen.name, seen)
+        """Return the set as our last write left it, or as it was read since; ``seen`` where it was not."""
+        return self._latest.get(seen.name, seen)
+
+    def replaced(self, before: SetSeen, after: SetSeen) -> None:
+        """Learn that ``after`` is what became of ``before``, though nobody heard the answer to the write."""
+        if before.etag != after.etag:
+            self._replaced[before.name].add(before.etag)
+            self._latest[after.name] = after
 
     def change(self, seen: SetSeen, change: Change) -> Begin:
         """Return what begins a change of ``seen``: a Conflict where somebody else changed it since."""
         body = _body(seen, change, self._azure.site)
 
         async def begin(heard: Callable[[Any], None]) -> None:
-            poller = await self._azure.compute.virtual_machine_scale_sets.begin_update(
-                self._azure.site.group,
-                seen.name,
-                body,
-                etag=seen.etag,
-                match_condition=MatchConditions.IfNotModified,
-                polling=False,
-                raw_response_hook=heard,
-            )
+            try:
+                poller = await self._azure.compute.virtual_machine_scale_sets.begin_update(
+                    self._azure.site.group,
+                    seen.name,
+                    body,
+                    etag=seen.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                    polling=False,
+                    raw_response_hook=heard,
+                )
+            except ResourceModifiedError:
+                self._replaced[seen.name].add(seen.etag)
+                raise
             self._wrote(seen, await poller.result())
             if change.order is not None:
                 self._orders[digest_of(change.order)] = change.order
@@ -164,17 +175,17 @@ class ScaleSets:
         slot = self._azure.site.slot(tags.get("service", ""), tags.get("colour", ""))
         if slot is None or not found.name or not found.id:
             return None
-        if found.etag in self._replaced[found.name]:
-            return self._written[found.name]
         capacity = int(found.sku.capacity or 0) if found.sku else 0
         updating = (found.provisioning_state or "") in ("Updating", "Creating")
-        return SetSeen(found.name, slot, found.id, found.etag or "", capacity, updating, tags)
+        seen = SetSeen(found.name, slot, found.id, found.etag or "", capacity, updating, tags)
+        if seen.etag in self._replaced[seen.name]:
+            return self._latest.get(seen.name, seen)
+        self._latest[seen.name] = seen
+        return seen
 
     def _wrote(self, before: SetSeen, found: VirtualMachineScaleSet) -> None:
         self._replaced[before.name].add(before.etag)
-        after = self._seen(found)
-        if after is not None:
-            self._written[before.name] = after
+        self._seen(found)
 
     def _learn(self, seen: SetSeen, found: VirtualMachineScaleSet) -> None:
         profile = found.virtual_machine_profile

@@ -50,11 +50,19 @@ class Reading(Generic[T]):
         self._last: T | None = None
         self._asked = self._believed = 0
         """How many readings were begun, and the last one of these that is not believed any more, or is the one in hand."""
+        self._common: asyncio.Future[T] | None = None
+        self._number = 0
+        """The reading that all share who ask for what was told lately, and which one it is."""
 
     async def anew(self) -> T:
         """Ask now."""
+        return await self._ask(self._begin())
+
+    def _begin(self) -> int:
         self._asked += 1
-        mine = self._asked
+        return self._asked
+
+    async def _ask(self, mine: int) -> T:
         found = await self._read()
         self._pace.looked(changed=self._differs(self._last, found))
         self._last = found
@@ -64,11 +72,21 @@ class Reading(Generic[T]):
 
     async def lately(self, *, quiet: bool = False) -> T:
         """Return what was told last; asked anew where it is time to and, if ``quiet``, only where nothing is believed."""
-        return await self.anew() if self._kept is None or (self._pace.due() and not quiet) else self._kept
+        if self._kept is not None and (quiet or not self._pace.due()):
+            return self._kept
+        if self._common is None or self._common.done() or self._number <= self._believed:
+            self._number = self._begin()
+            self._common = asyncio.ensure_future(self._ask(self._number))
+            self._common.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        return await asyncio.shield(self._common)
 
     def forget(self) -> None:
         """Believe nothing that was asked for before now."""
         self._kept, self._believed = None, self._asked
+
+    async def close(self) -> None:
+        """Give up what is being asked for all."""
+        await _given_up(self._common)
 
 
 class Shared(Generic[T]):
@@ -93,9 +111,13 @@ class Shared(Generic[T]):
 
     async def close(self) -> None:
         """Give up a look that is under way."""
-        if self._lately is not None:
-            self._lately.cancel()
-            await asyncio.gather(self._lately, return_exceptions=True)
+        await _given_up(self._lately)
+
+
+async def _given_up(asked: asyncio.Future[T] | None) -> None:
+    if asked is not None:
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
 
 
 class Sight(Protocol):
