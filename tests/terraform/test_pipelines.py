@@ -9,7 +9,7 @@ import shlex
 import shutil
 from importlib.resources import files
 from pathlib import Path
-from subprocess import run
+from subprocess import CompletedProcess, run
 from typing import Any
 
 import jsonschema
@@ -19,10 +19,15 @@ from msgspec import structs
 
 from bleen.domain.codec import encode
 from bleen.domain.errors import ImageRejected
+from bleen.domain.image import Directory
+from bleen.domain.provenance import bare
 from bleen.interfaces.repository import init
 from bleen.providers.azure.images import Baking
 from bleen.providers.local.images import LocalImages
 from bleen.providers.local.images.tree import hash_file
+from tests.fixtures.debian import little_mirror
+from tests.providers.local.base_bench import Bench
+from tests.providers.local.image_bench import overwrite
 from tests.providers.local.world import build_app
 from tests.terraform.hcl import TERRAFORM, roots
 from tests.terraform.test_packer import FOR_NEWER, PACKER
@@ -143,30 +148,83 @@ def test_init_writes_it_where_gitlab_reads_it(tmp_path: Path) -> None:
 
 
 def test_the_bake_script_gives_packer_what_the_controller_tells(tmp_path: Path) -> None:
-    """Real Packer reads the template with these variables; parts of a home become a payload with its sum.
-
-    An image on a base is refused: this template starts from another machine.
-    """
+    """Real Packer reads the template with these variables; parts of a home become a payload with its sum."""
     if shutil.which("packer") is None:
         pytest.skip("packer is not here (Debian's package packer)")
     folder = shutil.copytree(PACKER, tmp_path / "packer", ignore=shutil.ignore_patterns(FOR_NEWER))
     (folder / "guest.tar").write_bytes(b"")
-    tree = tmp_path / "home/images/trees/7"
-    tree.mkdir(parents=True)
-    (tree / "hello.py").write_text("print(1)\n")
-    digest = f"sha256:{7:064x}"
-    baking = Baking("hello", "1.2.3", digest, digest, "host", str(tree), str(tmp_path / "home"), ("images/trees/7",))
-    based = structs.replace(baking, base=digest)
+    baking = on_host(tmp_path / "home")
     own = {"PACKER_VERB": "validate", "CHECKPOINT_DISABLE": "1", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     command = shlex.split(f"sh {folder}/bake.sh {folder}/example.pkrvars.hcl")
     for told, code, words in (
         (baking_json(baking), 0, ""),
+        (baking_json(on_a_base(baking)), 0, ""),
         ("{}", 1, "KeyError"),
-        (baking_json(based), 1, "bleen image packer"),
     ):
         said = run(command, input=told, env={**os.environ, **own}, capture_output=True, text=True, timeout=60, check=False)
         assert said.returncode == code and words in said.stderr, said.stdout + said.stderr
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tmp.")] == []
+
+
+@pytest.mark.parametrize("lost", ["trees/", "manifests/", "provenance/", "another"])
+def test_an_image_is_not_baked_without_the_base_that_it_stands_on(tmp_path: Path, lost: str) -> None:
+    """Nor with another one in its place: before Packer makes a machine, with what to type."""
+    baking = on_a_base(on_host(tmp_path / "home"))
+    if lost == "another":
+        baking = structs.replace(baking, base=f"sha256:{10:064x}")
+    else:
+        baking = structs.replace(baking, parts=tuple(part for part in baking.parts if not part.startswith(f"images/{lost}")))
+    said = bake(baking, tmp_path)
+    assert said.returncode == 1 and not (tmp_path / "payload.tar").exists()
+    assert f"stands on the base {baking.base}" in said.stderr and "bleen deploy hello" in said.stderr
+
+
+def test_a_base_that_is_no_digest_is_not_baked(tmp_path: Path) -> None:
+    """A word that the script does not know is refused, not taken for the machine."""
+    said = bake(structs.replace(on_host(tmp_path / "home"), base="scratch"), tmp_path)
+    assert said.returncode == 1 and "scratch is no base" in said.stderr
+
+
+def on_host(home: Path) -> Baking:
+    """Return what is told of an image of one file."""
+    tree = home / "images/trees/7"
+    tree.mkdir(parents=True)
+    (tree / "hello.py").write_text("print(1)\n")
+    digest = f"sha256:{7:064x}"
+    return Baking("hello", "1.2.3", digest, digest, "host", str(tree), str(home), ("images/trees/7",))
+
+
+def on_a_base(baking: Baking) -> Baking:
+    """Return the same on a base, whose parts are there, too."""
+    parts = tuple(f"images/{part}" for part in (f"manifests/{9:064x}.json", f"provenance/{9:064x}", f"trees/{9:064x}"))
+    for part in parts:
+        (Path(baking.home) / part).mkdir(parents=True)
+    return structs.replace(baking, base=f"sha256:{9:064x}", parts=(*parts, *baking.parts))
+
+
+def bake(baking: Baking, folder: Path) -> CompletedProcess[str]:
+    """Run the script, with a Packer that keeps the payload as ``payload.tar``."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin/packer").write_text(COPYING)
+    (folder / "bin/packer").chmod(0o755)
+    environ = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "BAKED": str(folder / "payload.tar")}
+    command = ["sh", str(PACKER / "bake.sh"), "yours"]
+    return run(command, input=baking_json(baking), env=environ, capture_output=True, text=True, check=False)
+
+
+def unpack(folder: Path) -> Path:
+    """Return a machine's store, with the payload unpacked as ``scripts/install.sh`` does."""
+    machine = folder / "machine"
+    machine.mkdir()
+    run(["tar", "-xpf", str(folder / "payload.tar"), "-C", str(machine)], check=True)
+    return machine
+
+
+def baking_of(home: Path, digest: str) -> Baking:
+    """Return what the controller tells of an image of its home."""
+    local = LocalImages(home)
+    base = asyncio.run(local.find(digest)).base
+    return Baking("hello", "1.2.3", digest, digest, base, str(local.tree(digest)), str(home), local.parts(digest)[1])
 
 
 def baking_json(baking: Baking) -> str:
@@ -175,30 +233,56 @@ def baking_json(baking: Baking) -> str:
 
 def test_what_is_baked_is_verified_on_the_machine(tmp_path: Path) -> None:
     """The payload, unpacked where the guest looks: the image is whole and signed there, and the key that signs has stayed."""
-    home, machine = tmp_path / "home", tmp_path / "machine"
+    home = tmp_path / "home"
     digest = asyncio.run(build_app(home))
-    local = LocalImages(home)
-    at, parts = local.parts(digest)
-    baking = Baking("hello", "1.2.3", digest, digest, "host", str(local.tree(digest)), str(at), parts)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/packer").write_text(COPYING)
-    (tmp_path / "bin/packer").chmod(0o755)
-    environ = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "BAKED": str(tmp_path / "payload.tar")}
-    command = ["sh", str(PACKER / "bake.sh"), "yours"]
     sums = []
     for _ in range(2):
-        said = run(command, input=baking_json(baking), env=environ, capture_output=True, text=True, check=False)
+        said = bake(baking_of(home, digest), tmp_path)
         assert said.returncode == 0, said.stderr
         sums.append(hash_file(tmp_path / "payload.tar"))
     assert sums[0] == sums[1]
-    machine.mkdir()
-    run(["tar", "-xpf", str(tmp_path / "payload.tar"), "-C", str(machine)], check=True)
+    machine = unpack(tmp_path)
     assert asyncio.run(LocalImages(machine).verify(digest)).name == "hello"
     assert not list(machine.rglob("signing.pem")) and (home / "keys/signing.pem").is_file()
     assert [str(path) for path in machine.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o044 != 0o044] == []
     shutil.rmtree(machine / "keys")
     with pytest.raises(ImageRejected):
         asyncio.run(LocalImages(machine).verify(digest))
+
+
+def test_a_base_of_a_recipe_is_baked_beside_its_image(tmp_path: Path) -> None:
+    """Verified there with the image, to the byte: changed, or with another base in its place, nothing starts from it."""
+    with little_mirror(tmp_path / "recipes") as mirror:
+        bench = Bench(tmp_path, mirror)
+        base = asyncio.run(bench.build())
+        image = asyncio.run(bench.images.build("hello", Directory("app"), bench.folder, base.digest))
+        other = asyncio.run(bench.build(image="other", packages=("libtool",)))
+    said = bake(baking_of(bench.home, image.digest), tmp_path)
+    assert said.returncode == 0, said.stderr
+    store = LocalImages(unpack(tmp_path))
+    assert asyncio.run(store.verify(image.digest)).name == "hello"
+    trees = {path.name for path in store.tree(base.digest).parent.iterdir()}
+    assert trees == {bare(image.digest), bare(base.digest)}, "each once, and no other"
+    tool = store.tree(base.digest) / "usr/bin/tool"
+    good = tool.read_text()
+    overwrite(tool, "evil\n")
+    with pytest.raises(ImageRejected, match="usr/bin/tool"):
+        asyncio.run(store.verify(image.digest))
+    overwrite(tool, good)
+    assert asyncio.run(store.verify(image.digest)).name == "hello"
+    make_writable(tool.parents[2], store.tree(base.digest).parent)
+    shutil.rmtree(store.tree(base.digest))
+    shutil.copytree(bench.images.tree(other.digest), store.tree(base.digest), symlinks=True)
+    with pytest.raises(ImageRejected):
+        asyncio.run(LocalImages(tmp_path / "machine").verify(image.digest))
+
+
+def make_writable(*folders: Path) -> None:
+    """Let their folders be changed by their owner, as root may anyhow."""
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
 
 
 COPYING = """#!/bin/sh

@@ -42,6 +42,7 @@ source "azure-arm" "machine" {
     version   = var.version
     digest    = var.digest
     signature = var.signature
+    stands_on = var.stands_on
     base      = var.base_version
     revision  = var.revision
   }

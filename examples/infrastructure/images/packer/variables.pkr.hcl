@@ -79,6 +79,12 @@ variable "signature" {
   description = "The digest of the signed provenance (DSSE), sha256:...: a tag holds 256 signs, and the envelope is larger."
 }
 
+variable "stands_on" {
+  type        = string
+  description = "The digest of the base of a recipe that the payload has beside the image; host where it stands on none."
+  default     = "host"
+}
+
 variable "revision" {
   type        = string
   description = "The commit that the image was built from."

@@ -3,7 +3,7 @@
 What a version of a gallery is cannot be read back: it is a disk. What is known of it is signed, and bound to it by its tags:
 the digest of the image, and that of its signed provenance. Beside that is a manifest, whose digest is the image's own.
 
-Bases are no versions: nothing starts from them, and they stay on the machine that builds.
+Bases are no versions: nothing starts from one alone, and they lie on the machine that builds. A version has that of its image.
 """
 
 import asyncio
@@ -55,13 +55,13 @@ class Baking(Value, frozen=True):
     signature: Digest
     """Of the signed provenance, which is in storage already."""
     base: str
-    """The digest of the base that the image stands on, or ``host``: the machine that is baked has to be it."""
+    """The digest of the base that the image stands on, which is among the ``parts``; or ``host``: it stands on the machine."""
     tree: str
     """The folder with the files of the image, on this machine."""
     home: str = ""
     """The home that has it, whose ``parts`` belong below one folder of the machine: its guest starts the image there."""
     parts: tuple[str, ...] = ()
-    """Paths relative to ``home``: the files, what they are, what is signed of them, and whose signatures count."""
+    """Paths relative to ``home``: the files, what they are, what is signed of them, whose signatures count; of a base, too."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -298,9 +298,9 @@ async def _end(process: Process) -> None:
 
 async def nobody(baking: Baking) -> None:
     """Bake nothing: the pipeline does."""
-    machine = "" if baking.base == HOST else f", on a machine that is the base {baking.base}"
+    beside = "" if baking.base == HOST else f", and its base {short(baking.base)} beside it"
     raise BuildFailed(
         f"no version of {baking.image} in the gallery has this image",
-        why=f"it is to be version {baking.version}, with the tags {baking.marks}{machine}",
+        why=f"it is to be version {baking.version}, with the tags {baking.marks}{beside}",
         next="have the image pipeline publish it, or set BLEEN_AZURE_BAKE to a command that does",
     )
