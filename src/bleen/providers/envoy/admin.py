@@ -43,6 +43,7 @@ class _Metadata(msgspec.Struct):
 
 
 class _VirtualHost(msgspec.Struct):
+    name: str = ""
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
@@ -56,6 +57,10 @@ class RouteConfig(msgspec.Struct):
         found = [host.metadata.filter_metadata.get("bleen") for host in self.virtual_hosts]
         listings: list[Listing] = [convert(each, Listing) for each in found if each is not None]
         return {listing.key: listing for listing in listings}
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a virtual host of that name."""
+        return any(host.name == name for host in self.virtual_hosts)
 
 
 class ClusterConfig(msgspec.Struct):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -13,9 +14,9 @@ from bleen.domain.traffic import GatewaySeen, Route
 from bleen.providers.envoy.admin import Admin, RouteConfig, RoutesSeen, backend_seen
 from bleen.providers.envoy.backends import stored_backends
 from bleen.providers.envoy.files import writing
-from bleen.providers.envoy.place import Place
+from bleen.providers.envoy.place import Place, Probes
 from bleen.providers.envoy.ports import ServicePorts, is_free
-from bleen.providers.envoy.render import listeners, routes
+from bleen.providers.envoy.render import PROBED, listeners, routes
 from bleen.providers.envoy.table import Published, Rounds
 
 Listings = Mapping[str, Listing]
@@ -94,6 +95,16 @@ class RouteTable:
         self._opening = asyncio.Lock()
         self._moved = False
         """Whether a service has another port than the routes say."""
+        file = _routes_file(place) if place.probes else None
+        self._open = file is not None and file.resources[0].has(PROBED)
+
+    async def open(self) -> None:
+        """Have Envoy answer load balancers from now on, also after its own restart: it has the routes that it ought to have."""
+        if self._open or self.place.probes is None:
+            return
+        async with writing(self.place.routes):
+            await self._publish(list(newest(*await self._held()).values()), self.place.probes)
+        self._open = True
 
     async def check(self, listing: Listing) -> None:
         """Raise what speaks against ``listing``."""
@@ -141,14 +152,15 @@ class RouteTable:
                 await self._publish(list(current.values()))
         return refusals
 
-    async def _publish(self, listings: Sequence[Listing]) -> None:
+    async def _publish(self, listings: Sequence[Listing], probes: Probes | None = None) -> None:
         version = str(time.time_ns())  # never used before: an older write that Envoy reads late is not taken for this one
 
         async def has() -> str:
             seen, refusal = await self.admin.route_version()
             return "" if seen == version else refusal or f"it has version {seen or 'none'} still, not {version}"
 
-        await self._routes.publish(routes(listings, self._ports.all(), version), has)
+        probes = self.place.probes if self._open else probes
+        await self._routes.publish(routes(listings, self._ports.all(), version, probes), has)
         self._moved = False
 
     async def _held(self) -> tuple[Listings | None, Listings | None]:
@@ -230,15 +242,22 @@ def newest(*sources: Listings | None) -> dict[str, Listing]:
     return best
 
 
+class _RoutesFile(msgspec.Struct):
+    version_info: str
+    resources: Annotated[list[RouteConfig], msgspec.Meta(min_length=1)]
+
+
 def stored_routes(place: Place) -> RoutesSeen | None:
     """Return what the routes file says; None where there is none that can be read."""
-
-    class File(msgspec.Struct):
-        version_info: str
-        resources: list[RouteConfig]
-
+    file = _routes_file(place)
     try:
-        file = msgspec.json.decode(place.routes.read_bytes(), type=File)
-        return RoutesSeen(file.version_info, file.resources[0].listings())
-    except (FileNotFoundError, IndexError, msgspec.MsgspecError):
+        return None if file is None else RoutesSeen(file.version_info, file.resources[0].listings())
+    except msgspec.MsgspecError:
+        return None
+
+
+def _routes_file(place: Place) -> _RoutesFile | None:
+    try:
+        return msgspec.json.decode(place.routes.read_bytes(), type=_RoutesFile)
+    except (FileNotFoundError, msgspec.MsgspecError):
         return None

@@ -6,9 +6,21 @@ from pathlib import Path
 from bleen.domain.codec import Value
 from bleen.settings import Settings
 
+PROBE_PATH = "/healthz"
+"""What load balancers ask of an Envoy. A service's own path of that name is its own."""
+
+
+class Probes(Value, frozen=True):
+    """Who asks for `PROBE_PATH`: an Envoy that has its routes answers 200."""
+
+    name: str
+    """By this host name, which no service has."""
+    source: str
+    """From this address, by any name that no service has."""
+
 
 class Place(Value, frozen=True):
-    """One Envoy of one platform. Everything about it follows from these five."""
+    """One Envoy of one platform. Everything about it follows from these six."""
 
     region: str
     folder: Path
@@ -18,6 +30,8 @@ class Place(Value, frozen=True):
     port: int
     """Of the listener that all services share."""
     address: str = "127.0.0.1"
+    probes: Probes | None = None
+    """Who asks whether it is well; nobody where it has its machine not to itself."""
 
     @property
     def name(self) -> str:

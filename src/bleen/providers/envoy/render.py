@@ -10,7 +10,7 @@ from bleen.domain.codec import plain
 from bleen.domain.listing import Listing
 from bleen.domain.traffic import Backend
 from bleen.providers.envoy.endings import BACKEND_TAG, FORGOTTEN, LATENCY, access_log
-from bleen.providers.envoy.place import Place
+from bleen.providers.envoy.place import PROBE_PATH, Place, Probes
 from bleen.providers.envoy.ways import MIRROR_HEADER, OTHER_RETRIES, TYPE, Json, answer, live, preview, retries
 
 LISTENER = "envoy.config.listener.v3.Listener"
@@ -18,6 +18,8 @@ CLUSTER = "envoy.config.cluster.v3.Cluster"
 ROUTES = "envoy.config.route.v3.RouteConfiguration"
 
 MAIN_LISTENER = "main"
+PROBED = "probed"
+"""The virtual host by whose name it is asked whether an Envoy is well."""
 TOLD_HOSTS = 20
 """So many host names are told to a request that has a wrong one."""
 
@@ -27,15 +29,15 @@ def discovery(version: str, kind: str, resources: Sequence[Json]) -> Json:
     return {"version_info": version, "resources": [{"@type": TYPE + kind, **r} for r in resources]}
 
 
-def routes(listings: Sequence[Listing], ports: Mapping[str, int], version: str) -> Json:
+def routes(listings: Sequence[Listing], ports: Mapping[str, int], version: str, probes: Probes | None = None) -> Json:
     """Return the routes file: one virtual host per service, one per preview, and the answer to all other hosts.
 
-    ``ports`` maps the key of a service to the port of its own.
+    ``ports`` maps the key of a service to the port of its own; with ``probes`` it says that it is well.
     """
-    hosts: list[Json] = []
+    hosts = [_virtual_host(PROBED, _domains([probes.name]), [_WELL, answer(404, f"ask for {PROBE_PATH}")])] if probes else []
     for listing in sorted(listings, key=lambda each: each.key):
         hosts += _virtual_hosts(listing, ports.get(listing.key))
-    unknown = _unknown_host(listings)
+    unknown = _unknown_host(listings, probes)
     # Envoy keeps the old version_info where nothing else has changed, and the write would seem lost.
     unknown["metadata"] = {"filter_metadata": {"bleen.file": {"version": version}}}
     config = {"name": "routes", "virtual_hosts": [*hosts, unknown]}
@@ -72,11 +74,19 @@ def _domains(hosts: Sequence[str]) -> list[str]:
     return [domain for host in hosts for domain in (host.lower(), f"{host.lower()}:*")]
 
 
-def _unknown_host(listings: Sequence[Listing]) -> Json:
+_WELL: Json = {"match": {"path": PROBE_PATH}, "direct_response": {"status": 200}}
+
+
+def _unknown_host(listings: Sequence[Listing], probes: Probes | None) -> Json:
     hosts = sorted({host for each in listings if each.route for host in each.route.hosts})
     more = ", ..." if len(hosts) > TOLD_HOSTS else ""
     known = f"these do: {', '.join(hosts[:TOLD_HOSTS])}{more}" if hosts else "no service is deployed yet"
-    return _virtual_host("unknown", ["*"], [answer(404, f"no service answers to this host name; {known}")])
+    ways = [answer(404, f"no service answers to this host name; {known}")]
+    if probes:
+        # Envoy appends its client's address to this header: alone it is there only where nobody stands between.
+        directly = {"name": "x-forwarded-for", "string_match": {"exact": probes.source}}
+        ways.insert(0, {**_WELL, "match": {"path": PROBE_PATH, "headers": [directly]}})
+    return _virtual_host("unknown", ["*"], ways)
 
 
 def clusters(backends: Sequence[Backend], version: str) -> Json:
