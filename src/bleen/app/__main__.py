@@ -5,7 +5,7 @@ from importlib import import_module
 
 from bleen.app.loading import loading
 
-_PROGRAMS = ("agent", "controller", "gateway_agent", "guest")
+_PROGRAMS = ("agent", "controller", "gateway_agent", "gateway_envoy", "guest")
 
 
 def _main(name: str) -> int:

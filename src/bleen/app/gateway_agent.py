@@ -1,7 +1,8 @@
 """The agent beside one Envoy in Azure: ``python -m bleen.app gateway_agent``.
 
-It writes what Envoy starts from, where that is not there yet, and prints how to start it; a service of the machine's own does
-that, so that neither ends with the other.
+On a machine of the scale set the user data tell it where routes are and how Envoy listens; `gateway_envoy` is Envoy there.
+Elsewhere ``BLEEN_AZURE_SITE`` tells it: then it writes what Envoy starts from, where that is not there yet, and prints how to
+start it. Neither ends with the other.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ import shlex
 import socket
 import sys
 from pathlib import Path
+from types import ModuleType
 
-from bleen.app.azure import read_site
-from bleen.domain.errors import BleenError, InvalidInput
+from bleen.app.loading import loading
+from bleen.domain.errors import BleenError, NotFound
 from bleen.providers.envoy.place import Place
 from bleen.providers.envoy.process import envoy_argv, write_bootstrap
 from bleen.settings import Settings, read_settings
@@ -38,13 +40,25 @@ def main() -> int:
     return 0
 
 
+def load_machine() -> ModuleType:
+    """Return `bleen.app.gateway_machine`; NotFound where what it needs is not installed."""
+    try:
+        with loading():
+            from bleen.app import gateway_machine
+    except ImportError as error:
+        raise NotFound("what a gateway needs is not installed", why=str(error), next="pip install 'bleen[gateway]'") from error
+    return gateway_machine
+
+
 async def _run(settings: Settings) -> None:
     if not settings.azure_site:
-        raise InvalidInput("which site?", next="set BLEEN_AZURE_SITE to the file that describes it")
-    site = read_site(Path(settings.azure_site))
+        await load_machine().attend(settings)
+        return
+    from bleen.app.azure import read_site
     from bleen.providers.azure.connection import connected
     from bleen.providers.azure.gateway_agent import GatewayAgent
 
+    site = read_site(Path(settings.azure_site))
     place = place_of(settings, site.region)
     write_bootstrap(place)
     sys.stdout.write(f"{shlex.join(envoy_argv(place))}\n")

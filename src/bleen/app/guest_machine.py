@@ -1,18 +1,14 @@
 """What a guest keeps: the fleet of one machine, its page for the health extension, its reports."""
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.blob.aio import BlobServiceClient
 
-from bleen.domain.codec import decode, encode
-from bleen.domain.errors import StorageFull, Unreachable
+from bleen.app.told import identify
 from bleen.ports import Secrets
 from bleen.providers.azure.assignment import Assignment
 from bleen.providers.azure.connections import Connections, Everywhere
@@ -28,14 +24,7 @@ from bleen.providers.local.images.provider import LocalImages
 from bleen.providers.local.machine import Machine
 from bleen.providers.local.parts import PartRunner
 from bleen.providers.local.sandbox import probe_isolation
-from bleen.providers.local.store import write_atomically
 from bleen.settings import Settings
-
-log = logging.getLogger("bleen.guest")
-
-_PATIENCE_SECONDS = 3.0
-"""For Azure's metadata service, where its last word is known: an instance that runs is not to be unwatched for longer."""
-_AGAIN_SECONDS = 1.0
 
 
 async def keep(settings: Settings, stopped: asyncio.Event) -> None:
@@ -74,44 +63,6 @@ async def _keep(settings: Settings, told: MachineTold, metadata: Metadata, page:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await life.end()
-
-
-async def identify(
-    metadata: Metadata, remembered: Path, stopped: asyncio.Event, patience: float = _PATIENCE_SECONDS
-) -> MachineTold | None:
-    """Return what this machine is: what Azure says, or said the last time where it does not for a while.
-
-    None where it was ``stopped`` before anybody had ever said so: then nothing runs here.
-    """
-    known, until, said = _remember(remembered), time.monotonic() + patience, False
-    while not stopped.is_set() and (known is None or time.monotonic() < until):
-        try:
-            told = await metadata.machine()
-        except Unreachable as error:
-            if not said:
-                log.warning("%s", error)
-            said = True
-            await asyncio.sleep(_AGAIN_SECONDS)
-        else:
-            await _keep_in_mind(remembered, told)
-            return told
-    return known
-
-
-async def _keep_in_mind(path: Path, told: MachineTold) -> None:
-    """Write it down; a full disk is no reason to leave an instance unwatched."""
-    try:
-        await asyncio.to_thread(write_atomically, path, encode(told))
-    except StorageFull as error:
-        log.warning("%s", error)
-
-
-def _remember(path: Path) -> MachineTold | None:
-    try:
-        told: MachineTold = decode(path.read_bytes(), MachineTold)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None
-    return told
 
 
 @asynccontextmanager

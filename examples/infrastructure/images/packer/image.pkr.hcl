@@ -51,7 +51,7 @@ source "azure-arm" "machine" {
 build {
   sources = ["source.azure-arm.machine"]
 
-  # What keeps the instance on every machine: `guest.sh` makes the archive.
+  # What keeps the instance on every machine: `wheels.sh` makes the archive.
   provisioner "file" {
     source      = var.guest
     destination = "/tmp/guest.tar"

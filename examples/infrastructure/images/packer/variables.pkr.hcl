@@ -61,7 +61,7 @@ variable "payload_sha256" {
 
 variable "guest" {
   type        = string
-  description = "The archive of the guest, which guest.sh makes: the same for all images."
+  description = "The archive of the guest, which wheels.sh makes: the same for all images."
 }
 
 variable "guest_sha256" {

@@ -29,6 +29,21 @@ class Assignment(Value, frozen=True):
     """The URL of the Key Vault that has the secrets which the order names."""
 
 
+class GatewayAssignment(Value, frozen=True):
+    """What a machine of the gateways is told: by Terraform, whose module gateway writes it."""
+
+    account: Account
+    """The URL of the storage account that has the routes, and gets the reports."""
+    region: str
+    """As Bleen calls it."""
+    client_id: str
+    """Which identity it asks for a token."""
+    port: int
+    """Where its Envoy takes requests."""
+    health_port: int
+    """Where its agent answers the health extension, on loopback."""
+
+
 _SECRET = re.compile(r"[0-9A-Za-z-]{1,127}")
 """From Microsoft's *Vault-name and object-name*."""
 
@@ -68,12 +83,24 @@ def read_assignment(user_data: str) -> Assignment | None:
 def read_order(user_data: str) -> FleetOrder | None:
     """Return the order in user data, also of one that an earlier controller wrote alone; None where there is none."""
     found = _read(user_data, Assignment) or _read(user_data, FleetOrder)
-    return found.order if isinstance(found, Assignment) else found
+    return found.order if isinstance(found, Assignment) else found if isinstance(found, FleetOrder) else None
 
 
-def _read(user_data: str, kind: type[Assignment] | type[FleetOrder]) -> Assignment | FleetOrder | None:
+def read_gateway(user_data: str) -> GatewayAssignment:
+    """Return what the user data (base64) tell a gateway; InvalidInput where they are no gateway's."""
+    found = _read(user_data, GatewayAssignment)
+    if not isinstance(found, GatewayAssignment):
+        next = "the Terraform module gateway writes them: terraform apply, then replace the machine"
+        raise InvalidInput("this machine's user data are not those of a gateway", next=next)
+    return found
+
+
+_Told = Assignment | FleetOrder | GatewayAssignment
+
+
+def _read(user_data: str, kind: type[_Told]) -> _Told | None:
     try:
-        found: Assignment | FleetOrder = decode(base64.b64decode(user_data, validate=True), kind)
+        found: _Told = decode(base64.b64decode(user_data, validate=True), kind)
         return found
     except (ValueError, RecursionError, msgspec.MsgspecError):
         return None

@@ -80,6 +80,8 @@ class GatewayAgent:
             if self._held.table.version > self._applied:
                 await self._apply(self._held.table)
                 self._applied = self._held.table.version
+            if not trouble:  # also where there are no routes yet: whoever waits for some would be replaced meanwhile
+                await self._routes.open()
         except BleenError as error:
             trouble = str(error).splitlines()[0]
         if trouble and trouble != self._trouble:

@@ -113,6 +113,7 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
     identity_ids = [var.identity_ids.gateway]
   }
 
+  # The agent answers, on the machine itself; it asks its Envoy what the load balancers' probes ask.
   extension {
     name                               = "health"
     publisher                          = "Microsoft.ManagedServices"
@@ -123,7 +124,7 @@ resource "azurerm_orchestrated_virtual_machine_scale_set" "this" {
     settings = jsonencode({
       protocol          = "http"
       port              = var.agent_port
-      requestPath       = "/healthz/azure"
+      requestPath       = "/health"
       intervalInSeconds = 5
       numberOfProbes    = 2
       gracePeriod       = 600

@@ -1,9 +1,10 @@
 locals {
-  # What an agent is told at its first boot; everything else it reads from the container.
+  # What an Envoy and its agent are told when their machine boots; routes and backends are in the account.
   agent = {
-    routes    = var.routes_container
-    client_id = var.client_ids.gateway
-    region    = var.context.location
-    port      = var.agent_port
+    account     = var.account
+    region      = var.context.short_location
+    client_id   = var.client_ids.gateway
+    port        = var.port
+    health_port = var.agent_port
   }
 }

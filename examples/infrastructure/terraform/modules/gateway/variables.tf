@@ -58,13 +58,13 @@ variable "port" {
 }
 
 variable "agent_port" {
-  description = "The port on which an agent says what its Envoy has."
+  description = "The port on which an agent answers the health extension, on loopback."
   type        = number
   default     = 8071
 }
 
 variable "health_path" {
-  description = "What an Envoy that has routes answers with 200."
+  description = "What an Envoy that has its routes answers with 200."
   type        = string
   default     = "/healthz"
 }
@@ -101,8 +101,8 @@ variable "identity_ids" {
   type        = map(string)
 }
 
-variable "routes_container" {
-  description = "Where the agents read routes."
+variable "account" {
+  description = "The URL of the storage account that has the routes, and gets the agents' reports."
   type        = string
 }
 

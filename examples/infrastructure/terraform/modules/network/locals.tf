@@ -28,7 +28,7 @@ locals {
     gateway = {
       "allow-edge"    = { priority = 100, ports = tostring(var.gateway_port), source = local.subnets.edge, why = "Requests from the edge" }
       "allow-probes"  = local.probes
-      "allow-control" = { priority = 120, ports = tostring(var.agent_port), source = local.subnets.control, why = "The controller asks each agent what its Envoy has" }
+      "allow-control" = { priority = 120, ports = tostring(var.gateway_port), source = local.subnets.control, why = "Checks of the controller" }
     }
     services = {
       "allow-gateway" = { priority = 100, ports = tostring(var.service_port), source = local.subnets[local.to_services], why = "Requests from the gateways" }

@@ -31,12 +31,6 @@ variable "gateway_port" {
   default     = 8080
 }
 
-variable "agent_port" {
-  description = "The port on which an agent says what its Envoy has."
-  type        = number
-  default     = 8071
-}
-
 variable "service_port" {
   description = "The port on which instances answer."
   type        = number

@@ -75,7 +75,7 @@ module "envoy" {
   admin_public_key       = var.admin_public_key
   identity_ids           = var.identities.ids
   client_ids             = var.identities.client_ids
-  routes_container       = module.storage.routes_container
+  account                = module.storage.account
   disk_encryption_set_id = module.vault.disk_encryption_set_id
   collection_rule_id     = var.monitoring.collection_rule_id
 }

