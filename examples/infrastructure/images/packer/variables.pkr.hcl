@@ -25,7 +25,7 @@ variable "gallery" {
 
 variable "image" {
   type        = string
-  description = "The image definition: base, gateway, or a service."
+  description = "The image definition: the name of the service."
 }
 
 variable "version" {

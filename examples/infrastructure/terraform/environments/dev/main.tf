@@ -71,9 +71,8 @@ module "gallery" {
   principal_ids = module.identity.principal_ids
 
   images = {
-    base    = "Hardened and patched, with the runtime and the agent of Bleen"
-    gateway = "The base, with Envoy"
-    hello   = "The base, with the service hello"
+    gateway = "Debian, with Envoy and its agent"
+    hello   = "Debian, with the guest and the service hello"
   }
 }
 

@@ -7,4 +7,4 @@ gitlab_project        = "shop/platform"
 certificate_secret_id = "https://kv-shop-certificates.vault.azure.net/secrets/public"
 admin_public_key      = "ssh-rsa REPLACE-WITH-YOUR-OWN-PUBLIC-KEY platform@example.com"
 tell_emails           = { platform = "platform@example.com" }
-image_versions        = { base = "1.0.0", gateway = "1.0.0", hello = "1.0.0" }
+image_versions        = { gateway = "1.0.0", hello = "1.0.0" }

@@ -1,7 +1,7 @@
 variable "images" {
   description = "The image definitions, each with what it is."
   type        = map(string)
-  default     = { base = "Hardened and patched, with the runtime and the agent of Bleen" }
+  default     = { gateway = "Debian, with Envoy and its agent" }
 }
 
 variable "principal_ids" {
