@@ -355,7 +355,7 @@ def test_whatever_happens_it_is_one_at_a_time_and_comes_to_rest(
     company = Company(Timetable(soak=seconds(600), every=Duration.parse("2h")))
     company.ends = lambda place, release: dice[(len(place[0]) + release) % len(dice)]
     due = sorted(START + hour * HOUR for hour in fixes)
-    for number in range(2500):
+    for number in range(25_000):
         if number in restarts:
             company.agenda = Agenda(company.timetable)
         while due and due[0] <= company.at:
