@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from azure.core.exceptions import HttpResponseError
 from msgspec import structs
@@ -28,6 +29,7 @@ from tests.azure.estate import certify
 from tests.azure.test_fleets import ready
 from tests.azure.test_fleets import until as seen
 from tests.azure.world import Publisher, azure, fleets, keys_of
+from tests.providers.local.test_loads import BUSY
 from tests.providers.local.world import World, build_app, get, until
 
 SET = "vmss-hello-blue-bleen-dev-weu"
@@ -147,6 +149,23 @@ async def test_a_guest_that_was_killed_adopts_what_runs(ground: Ground) -> None:
     after = await ground.told(machine, InstanceState.READY)
     assert (after.pid, after.since, after.restarts) == (before.pid, before.since, 0)
     assert await get(after) == before.name
+
+
+async def test_a_machine_says_what_its_instance_uses(ground: Ground) -> None:
+    """Measured, of all its processes; a guest that was killed goes on where the one before it ended."""
+    runtime = ground.world.order(1).runtime
+    busy = structs.replace(runtime, command=("python3", "-c", BUSY, "{app}/serve.py", "{address}", "{port}"))
+    machine = await ground.machine("m1", ground.user_data(runtime=busy))
+    instance = await ground.told(machine, InstanceState.READY)
+    first = (await ground.reports.read())[SET, "m1"].used
+    assert first is not None and first.cpu >= 0.5
+    assert first.memory >= psutil.Process(instance.pid).memory_info().rss // 2
+    await machine.crash()
+    ground.cloud.storage.blobs.pop(f"machines/instances/{SET}/m1")
+    await machine.boot()
+    await ground.told(machine, InstanceState.READY)
+    second = (await ground.reports.read())[SET, "m1"].used
+    assert second is not None and second.cpu >= first.cpu
 
 
 async def test_user_data_without_an_order_are_waited_for(ground: Ground) -> None:

@@ -72,6 +72,22 @@ def test_a_canary_that_fails_requests_is_rolled_back_by_its_traffic(stage: Azure
     assert play.answers() == {"r1"}
 
 
+def test_what_both_releases_use_is_measured_beside_their_requests(stage: AzureStage) -> None:
+    """Processor time and memory, as the guests of their machines report it, in the figures that the ledger keeps."""
+    play = stage.canary("used", {"type": "weight", "percent": 50}, {"type": "measure", "max": "90s"}, analysis={"bake": "60s"})
+    play.deploy()
+
+    def using() -> set[int]:
+        signals = [each for measured in play.measured() for each in measured.signals]
+        return {each.release for each in signals if each.cpu and each.memory and each.memory > 1_000_000}
+
+    with play.traffic(100):
+        number = play.begin()
+        play.until(lambda: using() == {1, 2}, "what both releases use")
+        play.tell(Advance("ada", full=True))
+    assert play.settled(number).outcome == Promoted()
+
+
 def test_a_rollback_while_the_old_fleet_is_warm_is_one_shift(stage: AzureStage) -> None:
     """Nothing is launched, and Resource Manager is not asked to change anything."""
     play = stage.given("warm")

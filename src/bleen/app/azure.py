@@ -135,6 +135,7 @@ def _ports(
     from bleen.providers.azure.fleets import AzureFleets
     from bleen.providers.azure.gallery import Gallery
     from bleen.providers.azure.images import CommandBake, GalleryImages, nobody
+    from bleen.providers.azure.loads import AzureLoads
 
     gallery = Gallery(azure, Keys(settings.path / "keys"))
     bake = CommandBake(settings.azure_bake) if settings.azure_bake else nobody
@@ -159,6 +160,7 @@ def _ports(
         own_port=lambda environment, service: None,
         gateway_port=_HTTPS,
         gateway_mode=azure.site.gateway_mode,
+        loads=AzureLoads(fleets).read,
     )
     return found, close
 

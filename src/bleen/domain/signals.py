@@ -60,6 +60,15 @@ class Counters(Value, frozen=True):
     """By metric: bad events, and all events, since the counters began."""
 
 
+class Usage(Value, frozen=True):
+    """What one instance uses, with all the processes that it started."""
+
+    cpu: float
+    """Seconds of processor time used so far."""
+    memory: int
+    """Bytes."""
+
+
 class Load(Value, frozen=True):
     """What the instances of one release use now."""
 

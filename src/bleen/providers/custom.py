@@ -22,7 +22,7 @@ STALE = 10.0
 """Seconds after which a value that nobody fetched is not told any more."""
 
 Loads = Callable[[Comparison], Awaitable[tuple[Load, ...]]]
-"""Returns what the instances of both releases use, as `local.loads.LocalLoads.read` does."""
+"""Returns what the instances of both releases use, as `local.loads.LocalLoads.read` and `azure.loads.AzureLoads.read` do."""
 Key = tuple[str, str, int, int, bool, str]
 
 

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from bleen.domain.codec import encode
 from bleen.domain.fleet import FleetOrder, Instance, InstanceState
+from bleen.domain.signals import Usage
 from bleen.providers.azure.assignment import read_assignment
 from bleen.providers.azure.connections import Everywhere
-from bleen.providers.azure.guest import Guest
+from bleen.providers.azure.guest import REFRESH_SECONDS, Guest
 from bleen.providers.azure.reports import Reports
 from bleen.providers.local.agent import Agent
 from bleen.providers.local.machine import Machine as LocalMachine
@@ -46,10 +47,10 @@ class Machines(Protocol):
 class RealMachine:
     """A guest, and the extension that asks it."""
 
-    def __init__(self, guest: Guest, every: float) -> None:
+    def __init__(self, guest: Guest, every: float, refresh: float) -> None:
         self.health = ""
         self._guest = guest
-        self._tasks = [asyncio.create_task(guest.run(every)), asyncio.create_task(self._ask(every))]
+        self._tasks = [asyncio.create_task(guest.run(every, refresh)), asyncio.create_task(self._ask(every))]
 
     async def _ask(self, every: float) -> None:
         while True:
@@ -72,7 +73,7 @@ class RealMachine:
 class RealMachines:
     """Machines that are really processes of one host agent, each with a fleet of one."""
 
-    def __init__(self, machine: LocalMachine, every: float = 0.05) -> None:
+    def __init__(self, machine: LocalMachine, every: float = 0.05, refresh: float = REFRESH_SECONDS) -> None:
         self.reports: Reports | None = None
         """Set it before the first start."""
         # Each is a region to the agent: without that in their names, the end of one would take the others along.
@@ -80,7 +81,7 @@ class RealMachines:
         self._agent = Agent(
             machine, Everywhere(MemoryBackends(MemoryGateways())), PartRunner((), machine.home, machine.shelf, machine.backoff)
         )
-        self._every = every
+        self._every, self._refresh = every, refresh
         self._started: list[RealMachine] = []
 
     async def begin(self) -> None:
@@ -90,7 +91,7 @@ class RealMachines:
         assert self.reports is not None
         guest = Guest(self._agent, _order(user_data), (scale_set, name), self.reports)
         await guest.begin()
-        machine = RealMachine(guest, self._every)
+        machine = RealMachine(guest, self._every, self._refresh)
         self._started.append(machine)
         return machine
 
@@ -119,6 +120,8 @@ class LightMachine:
     sick: bool = False
     silent: bool = False
     """Whether the health extension gets no answer that it understands."""
+    used: Usage | None = None
+    """What its guest says that the instance uses; None: it does not measure."""
 
     def __post_init__(self) -> None:
         k = next(_addresses)
@@ -135,11 +138,17 @@ class LightMachine:
             return "unknown"
         return "unhealthy" if self.sick else "healthy"
 
+    def uses(self, cpu: float, memory: int) -> None:
+        """Report that the instance, which is ready, uses so much."""
+        self.used = Usage(cpu, memory)
+        self._report(InstanceState.READY)
+
     def _report(self, state: InstanceState) -> None:
         name = f"{self.place[1]}-1"
         instance = Instance(name, self.address, self.order.runtime.port, state, self.since)
-        data = base64.b64encode(encode(instance)).decode()
-        self.storage.blobs["machines/instances/" + "/".join(self.place)] = Blob(b"", metadata={"instance": data})
+        told = {"instance": instance} | ({"used": self.used} if self.used else {})
+        metadata = {key: base64.b64encode(encode(value)).decode() for key, value in told.items()}
+        self.storage.blobs["machines/instances/" + "/".join(self.place)] = Blob(b"", metadata=metadata)
 
     async def end(self) -> None:
         self.storage.blobs.pop("machines/instances/" + "/".join(self.place), None)

@@ -17,6 +17,7 @@ from bleen.providers.azure.pace import Pace
 from bleen.providers.azure.reports import Report, age
 from bleen.providers.azure.sets import Change, MachineSeen, ScaleSets, SetSeen
 from bleen.providers.local.membership import Membership
+from bleen.providers.usage import FleetUsage, process_of
 
 log = logging.getLogger("bleen.azure")
 
@@ -118,6 +119,17 @@ class AzureFleet:
             health_interval=health.interval.total_seconds(),
             health_timeout=health.timeout.total_seconds(),
             baseline=slot.baseline,
+        )
+
+    def usage(self) -> FleetUsage:
+        """Return what its instances use, of those whose machines have said so of late."""
+        told = [(each.name, self._reports[each.name]) for each in self._present if each.name in self._reports]
+        fresh = [(name, report) for name, report in told if age(report) <= self._means.timing.silent]
+        return FleetUsage(
+            slot=self.order.slot,
+            release=self.order.release,
+            # By the machine: the name of an instance passes to the next one when a machine before it goes.
+            instances={process_of(name, report.instance): report.used for name, report in fresh if report.used is not None},
         )
 
     def machine(self, instance: str) -> Sequence[tuple[str, str]]:

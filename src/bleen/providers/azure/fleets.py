@@ -21,6 +21,7 @@ from bleen.providers.azure.pace import Pace
 from bleen.providers.azure.reports import Report, Reports
 from bleen.providers.azure.sets import Change, ScaleSets, SetSeen
 from bleen.providers.azure.site import Container
+from bleen.providers.usage import FleetUsage
 
 _FOLLOW_SECONDS = 1.0
 _LISTENING = 5.0
@@ -132,6 +133,11 @@ class AzureFleets:
             fleet.tend()
         found = sorted(self._fleets.items(), key=lambda item: str(item[0]))
         return [fleet.fleet() for slot, fleet in found if service in ("", slot.service)]
+
+    async def usage(self, service: str) -> Sequence[FleetUsage]:
+        """Return what the fleets of ``service`` use, as their machines reported it; raises what ``observe`` does."""
+        await self.observe(service)
+        return [fleet.usage() for slot, fleet in self._fleets.items() if slot.service == service]
 
     async def _looked(self) -> None:
         """Return when a look has ended that began after this was asked; all who ask meanwhile share it.

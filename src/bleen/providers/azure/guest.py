@@ -14,9 +14,12 @@ from bleen.domain.errors import BleenError, NotFound
 from bleen.domain.fleet import FleetOrder, Instance, InstanceState, LogLine
 from bleen.ports import Fleets
 from bleen.providers.azure.reports import Reports
+from bleen.providers.local.loads import measure
 
 log = logging.getLogger("bleen.guest")
 
+REFRESH_SECONDS = 15.0
+"""Between two reports of an instance of which nothing has changed but what it uses."""
 _LOG_LINES = 1_000
 _STORAGE_SECONDS = 20.0
 """For one report: an identity that gets no token is asked for longer than an end can wait."""
@@ -40,8 +43,11 @@ class Guest:
         """Start the instance; ImageRejected where its image is not what its digest says."""
         await self._fleets.launch(self._order)
 
-    async def run(self, every: float = 1.0, refresh: float = 15.0) -> None:
-        """Report what changes within ``every`` seconds, and that it is there at all every ``refresh`` seconds."""
+    async def run(self, every: float = 1.0, refresh: float = REFRESH_SECONDS) -> None:
+        """Report what changes within ``every`` seconds, and that it is there at all every ``refresh`` seconds.
+
+        Each says what the instance uses by then. That alone is no reason to report: it changes all the time, and reports cost.
+        """
         passed = refresh
         while True:
             instance = await self._instance()
@@ -89,7 +95,8 @@ class Guest:
         return mine[0].instances[0] if mine and mine[0].instances else None
 
     async def _report(self, instance: Instance) -> None:
-        await self._reports.write(*self._place, instance)
+        used = await asyncio.to_thread(measure, {instance.pid} if instance.pid else set())
+        await self._reports.write(*self._place, instance, used.get(instance.pid))
         self._told = instance
 
     async def _say(self) -> None:

@@ -1,11 +1,13 @@
 """What machines say of themselves: one small blob each, written by whoever keeps the instance there, and its log.
 
-All reports are read by one listing: each is in the blob's metadata, as base64, because a header is ASCII.
+All reports are read by one listing: each is in the blob's metadata, as base64, because a header is ASCII. What an instance uses
+has a key of its own there: a guest that does not measure leaves it out, and a controller that does not know it reads the rest.
 """
 
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
@@ -13,7 +15,10 @@ from azure.storage.blob.aio import ContainerClient
 
 from bleen.domain.codec import Value, decode, encode
 from bleen.domain.fleet import Instance, LogLine
+from bleen.domain.signals import Usage
 from bleen.providers.azure.errors import speaking
+
+T = TypeVar("T")
 
 _MOST_WORDS = 2_000
 """Of an instance's last words: all metadata of a blob is at most 8 KB."""
@@ -26,6 +31,8 @@ class Report(Value, frozen=True):
 
     instance: Instance
     written: datetime
+    used: Usage | None = None
+    """What it used when this was written; None where its guest did not say."""
 
 
 class Reports:
@@ -34,10 +41,10 @@ class Reports:
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
 
-    async def write(self, scale_set: str, machine: str, instance: Instance) -> None:
+    async def write(self, scale_set: str, machine: str, instance: Instance, used: Usage | None = None) -> None:
         """Replace the report of ``machine``."""
         short = msgspec.structs.replace(instance, last_words=instance.last_words[-_MOST_WORDS:])
-        metadata = {"instance": base64.b64encode(encode(short)).decode()}
+        metadata = {"instance": _packed(short)} | ({"used": _packed(used)} if used is not None else {})
         with speaking("write a report"):
             await self._container.upload_blob(f"instances/{scale_set}/{machine}", b"", overwrite=True, metadata=metadata)
 
@@ -56,8 +63,9 @@ class Reports:
         with speaking("read the reports of machines"):
             async for blob in self._container.list_blobs(name_starts_with="instances/", include=["metadata"]):
                 _, scale_set, machine = blob.name.split("/")
-                if instance := _instance(blob.metadata or {}):
-                    found[scale_set, machine] = Report(instance, blob.last_modified)
+                metadata = blob.metadata or {}
+                if instance := _unpacked(metadata, "instance", Instance):
+                    found[scale_set, machine] = Report(instance, blob.last_modified, _unpacked(metadata, "used", Usage))
         return found
 
     async def say(self, scale_set: str, machine: str, lines: Sequence[LogLine]) -> None:
@@ -84,10 +92,14 @@ class Reports:
         return [decode(line, LogLine) for line in whole]
 
 
-def _instance(metadata: Mapping[str, str]) -> Instance | None:
+def _packed(value: Value) -> str:
+    return base64.b64encode(encode(value)).decode()
+
+
+def _unpacked(metadata: Mapping[str, str], key: str, kind: type[T]) -> T | None:
     try:
-        instance: Instance = decode(base64.b64decode(metadata["instance"]), Instance)
-        return instance
+        value: T = decode(base64.b64decode(metadata[key]), kind)
+        return value
     except (KeyError, ValueError, msgspec.MsgspecError):
         return None
 

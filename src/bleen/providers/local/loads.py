@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 import psutil
 
 from bleen.domain.comparison import Comparison
-from bleen.domain.signals import Load
+from bleen.domain.fleet import Fleet
+from bleen.domain.signals import Load, Usage
 from bleen.ports import Fleets
-from bleen.providers.odometer import Meters, Odometer
+from bleen.providers.usage import FleetUsage, Totals, process_of
 
 
 class LocalLoads:
@@ -17,43 +18,28 @@ class LocalLoads:
 
     def __init__(self, fleets: Fleets) -> None:
         self._fleets = fleets
-        self._meters = Meters(_Meter)
+        self._totals = Totals()
 
     async def read(self, comparison: Comparison) -> tuple[Load, ...]:
         """Return the load of each release that has an instance with a process; Unreachable where fleets cannot be seen.
 
         Memory is the resident set, in which processes of one instance count the pages that they share each for itself.
         """
-        running: dict[int, dict[int, str]] = {comparison.baseline: {}, comparison.canary: {}}
-        for fleet in await self._fleets.observe(comparison.service):
-            counts = comparison.counts(fleet.release, baseline=fleet.slot.baseline)
-            if fleet.slot.environment == comparison.environment and counts:
-                running[fleet.release] |= {i.pid: f"{i.name}/{i.restarts}" for i in fleet.instances if i.pid}
-        used = await asyncio.to_thread(measure, {pid for pids in running.values() for pid in pids})
-        meter, _ = self._meters.of(comparison)
-        return tuple(meter.load(release, pids, used) for release, pids in running.items() if pids)
+        fleets = await self._fleets.observe(comparison.service)
+        used = await asyncio.to_thread(measure, {i.pid for fleet in fleets for i in fleet.instances if i.pid})
+        return self._totals.loads(comparison, [_usage(fleet, used) for fleet in fleets])
 
 
-class _Meter:
-    """Processor time of releases: what an instance that ended had used is not given back."""
-
-    def __init__(self, odometer: Odometer) -> None:
-        self._odometer = odometer
-        self._seconds: dict[int, dict[str, float]] = defaultdict(dict)
-
-    def load(self, release: int, pids: Mapping[int, str], used: Mapping[int, tuple[float, int]]) -> Load:
-        """Return the load of ``release``, whose instances have these processes."""
-        held = self._seconds[release]
-        for pid, name in pids.items():
-            if pid in used:
-                who = f"{name}/{pid}"
-                held[who] = self._odometer.read((release, who), {"": used[pid][0]}, from_zero=False)[""]
-        memory = sum(used[pid][1] for pid in pids if pid in used)
-        return Load(release=release, cpu=round(sum(held.values()), 3), memory=memory)
+def _usage(fleet: Fleet, used: Mapping[int, Usage]) -> FleetUsage:
+    return FleetUsage(
+        slot=fleet.slot,
+        release=fleet.release,
+        instances={process_of(i.name, i): used.get(i.pid) for i in fleet.instances if i.pid},
+    )
 
 
-def measure(pids: Collection[int]) -> Mapping[int, tuple[float, int]]:
-    """Return seconds of processor time so far and bytes of memory of the process tree below each of ``pids``."""
+def measure(pids: Collection[int]) -> Mapping[int, Usage]:
+    """Return what the process tree below each of ``pids`` uses; without those that are gone."""
     if not pids:
         return {}
     below: dict[int, list[psutil.Process]] = defaultdict(list)
@@ -63,7 +49,7 @@ def measure(pids: Collection[int]) -> Mapping[int, tuple[float, int]]:
     used = {}
     for pid in pids & processes.keys():
         figures = [figure for process in _tree(processes[pid], below) for figure in _use(process)]
-        used[pid] = (sum(seconds for seconds, _ in figures), sum(memory for _, memory in figures))
+        used[pid] = Usage(cpu=sum(each.cpu for each in figures), memory=sum(each.memory for each in figures))
     return used
 
 
@@ -73,11 +59,11 @@ def _tree(top: psutil.Process, below: Mapping[int, list[psutil.Process]]) -> Ite
         yield from _tree(child, below)
 
 
-def _use(process: psutil.Process) -> Iterator[tuple[float, int]]:
+def _use(process: psutil.Process) -> Iterator[Usage]:
     try:
         with process.oneshot():
             times, memory = process.cpu_times(), process.memory_info().rss
     except psutil.Error:
         return  # it ended meanwhile
     # What ended below it and was waited for is in the last two.
-    yield times.user + times.system + times.children_user + times.children_system, memory
+    yield Usage(times.user + times.system + times.children_user + times.children_system, memory)
