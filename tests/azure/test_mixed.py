@@ -15,7 +15,7 @@ from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
 from tests.azure.double.faults import THROTTLED, Lost, Refused
 from tests.azure.flipping import PATIENCE
-from tests.azure.mixing import MixedRun, a_fleet, machine, shares
+from tests.azure.mixing import PATIENT, MixedRun, a_fleet, machine, shares
 from tests.contracts.gateway import BLUE, GREEN, a_route, directed, fair
 from tests.providers.local.world import until
 
@@ -451,6 +451,23 @@ async def test_reads_that_lag_begin_nothing_twice(cloud: Cloud, pools: Edge, lag
     cloud.faults.lag = lag
     await surely(lambda: run.gateway.set_route(a_route(GREEN), 2))
     assert [nic.changes for nic in cloud.nics.all.values()] == [2, 2, 1, 1]
+    await run.close()
+
+
+async def test_a_machine_that_is_not_listed_yet_enters_soon(cloud: Cloud, pools: Edge) -> None:
+    """Though for long nothing had changed, and the next look would have been far away."""
+    run = MixedRun(cloud, msgspec.structs.replace(PATIENT, longest=600.0))
+    await serving_blue(run, cloud, blue=1, green=1)
+    cloud.faults.lag = 0.5
+    for _ in range(12):
+        await run.mixed.look(anew=True)
+    await run.backends.set_backend(a_fleet(cloud, Colour.BLUE, 1, 2))
+    assert shares(pools) == (1, 0)
+
+    async def entered() -> bool:
+        return bool(await has(run)) and shares(pools) == (2, 0)
+
+    await until(entered, "the one that came")
     await run.close()
 
 

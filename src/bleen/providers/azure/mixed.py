@@ -167,6 +167,8 @@ class Mixed:
                 pause = self._patience.again
             else:
                 self._paces.pop(service, None)
+                if seen.lacks(listing):  # what was read may be from before its machines were made
+                    self._estate.hurry()
                 await self.change(_confirming(seen))
                 return seen.table.version
 

@@ -152,11 +152,16 @@ class Seen:
     def moved(self, listing: Listing, backend: Backend) -> bool:
         """Return whether anybody moves or is to, or a machine of ``backend`` with weight is not known yet."""
         weight = listing.route.split.weight(backend.colour) if listing.route else 0
-        return (
-            bool(self.moves(listing))
-            or self.moving(listing.service)
-            or (weight > 0 and len(self.machines(backend)) < len(backend.endpoints))
-        )
+        return bool(self.moves(listing)) or self.moving(listing.service) or (weight > 0 and self._partly(backend))
+
+    def lacks(self, listing: Listing) -> bool:
+        """Return whether a machine with weight is not known yet, or not any more."""
+        route, backends = listing.route, self.table.by_name()
+        named = [backends.get(backend_of(route, c)) for c in Colour if route.split.weight(c)] if route else []
+        return any(backend is not None and self._partly(backend) for backend in named)
+
+    def _partly(self, backend: Backend) -> bool:
+        return len(self.machines(backend)) < len(backend.endpoints)
 
 
 def alike(one: Listing, other: Listing) -> bool:

@@ -84,6 +84,10 @@ class Reading(Generic[T]):
         """Believe nothing that was asked for before now."""
         self._kept, self._believed = None, self._asked
 
+    def hurry(self) -> None:
+        """Have it asked anew soon: something is known to be there that was not told yet."""
+        self._pace.hurry()
+
     async def close(self) -> None:
         """Give up what is being asked for all."""
         await _given_up(self._common)
