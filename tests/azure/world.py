@@ -95,6 +95,14 @@ class Work:
 
 
 @dataclass
+class Ways:
+    """How requests reach the fleets of a site: both halves of its gateways."""
+
+    gateway: Gateway
+    backends: Backends
+
+
+@dataclass
 class AzureBench:
     """What the kit of `Fleets` needs."""
 

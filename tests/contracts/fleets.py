@@ -18,6 +18,8 @@ from bleen.ports import Fleets, Gateway
 BLUE = Slot(environment="dev", region="local", service="hello", colour=Colour.BLUE)
 GREEN = structs.replace(BLUE, colour=Colour.GREEN)
 BESIDE = structs.replace(BLUE, baseline=True)
+ROUTE = Route(environment="dev", service="hello", hosts=("hello.localhost",), split=Split.of(Colour.BLUE), blue=1)
+"""All requests to blue."""
 PATIENCE = 20.0
 
 
@@ -128,6 +130,24 @@ class FleetsContract:
         await bench.fleets.launch(order(bench.good, 1))
         assert (await until(bench, is_ready(1), "one ready")).instances == (first,)
 
+    async def test_a_fleet_with_traffic_grows_and_shrinks(self, bench: FleetsBench) -> None:
+        """Who comes is at the gateway, and who went is not; the route goes to whoever is there."""
+        await bench.fleets.launch(order(bench.good, 1))
+        (first,) = (await until(bench, is_ready(1), "one ready")).instances
+        await bench.gateway.set_route(ROUTE, 1)
+        for size in (3, 1):
+            await bench.fleets.launch(order(bench.good, size))
+            fleet = await until(bench, is_ready(size), f"{size} ready")
+            assert fleet.instances[0] == first
+            wanted = {i.address for i in fleet.instances}
+
+            async def there(wanted: set[str] = wanted) -> bool:
+                (gateway,) = await bench.gateway.observe("dev", "hello")
+                has = {e.endpoint.address for b in gateway.backends for e in b.endpoints}
+                return (gateway.route, has) == (ROUTE, wanted)
+
+            await soon(bench, there, f"the gateway has {size}")
+
     async def test_a_slot_holds_one_release(self, bench: FleetsBench) -> None:
         """Another release must wait until the slot is empty."""
         await bench.fleets.launch(order(bench.good, 1))
@@ -162,8 +182,7 @@ class FleetsContract:
         """Law 3: not while a route is observed that names it."""
         await bench.fleets.launch(order(bench.good, 1))
         before = await until(bench, is_ready(1), "it is ready")
-        route = Route(environment="dev", service="hello", hosts=("hello.localhost",), split=Split.of(Colour.BLUE), blue=1)
-        await bench.gateway.set_route(route, 1)
+        await bench.gateway.set_route(ROUTE, 1)
         with pytest.raises(LawBroken) as broken:
             await bench.fleets.retire(BLUE, 1)
         assert broken.value.law == 3
@@ -181,12 +200,10 @@ class FleetsContract:
         assert [i.name for i in beside.instances] == ["hello-blue-baseline-r1-1"]
         assert not {i.address for i in own.instances} & {i.address for i in beside.instances}
         assert {line.instance async for line in bench.fleets.logs("hello", instance="hello-blue-baseline-r1-1")}
-        split = Split.of(Colour.BLUE)
-        route = Route("dev", "hello", ("hello.localhost",), split, blue=1, baseline=Baseline(Colour.BLUE, 1000))
-        await bench.gateway.set_route(route, 1)
+        await bench.gateway.set_route(structs.replace(ROUTE, baseline=Baseline(Colour.BLUE, 1000)), 1)
         with pytest.raises(LawBroken):
             await bench.fleets.retire(BESIDE, 1)
-        await bench.gateway.set_route(structs.replace(route, baseline=None), 2)
+        await bench.gateway.set_route(ROUTE, 2)
         await bench.fleets.retire(BESIDE, 1)
         assert await seen(bench, BESIDE) is None and await seen(bench) == own
         assert [b.baseline for b in await behind(bench)] == [False]
