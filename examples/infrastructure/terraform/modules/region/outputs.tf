@@ -32,11 +32,6 @@ output "fleets" {
   }
 }
 
-output "vault_uri" {
-  description = "Where the secrets of this region are asked for."
-  value       = module.vault.uri
-}
-
 output "site" {
   description = "What Bleen is told of this region, as BLEEN_AZURE_SITE; gateway is empty with one that answers nowhere but at the public names."
   value = {
