@@ -4,8 +4,10 @@ import asyncio
 import base64
 import itertools
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from bleen.domain.codec import encode
@@ -13,7 +15,7 @@ from bleen.domain.fleet import FleetOrder, Instance, InstanceState
 from bleen.domain.signals import Usage
 from bleen.providers.azure.assignment import read_assignment
 from bleen.providers.azure.connections import Everywhere
-from bleen.providers.azure.guest import REFRESH_SECONDS, Guest
+from bleen.providers.azure.guest import REFRESH_SECONDS, Guest, word_of
 from bleen.providers.azure.reports import Reports
 from bleen.providers.local.agent import Agent
 from bleen.providers.local.machine import Machine as LocalMachine
@@ -45,16 +47,17 @@ class Machines(Protocol):
 
 
 class RealMachine:
-    """A guest, and the extension that asks it."""
+    """A guest, and the extension that asks what a page on its machine would say of ``instance``."""
 
-    def __init__(self, guest: Guest, every: float, refresh: float) -> None:
+    def __init__(self, guest: Guest, instance: Callable[[], Awaitable[Instance | None]], every: float, refresh: float) -> None:
         self.health = ""
         self._guest = guest
+        self._instance = instance
         self._tasks = [asyncio.create_task(guest.run(every, refresh)), asyncio.create_task(self._ask(every))]
 
     async def _ask(self, every: float) -> None:
         while True:
-            self.health = (await self._guest.health()).lower()
+            self.health = word_of(await self._instance()).lower()
             await asyncio.sleep(every)
 
     async def rest(self) -> None:
@@ -91,9 +94,14 @@ class RealMachines:
         assert self.reports is not None
         guest = Guest(self._agent, _order(user_data), (scale_set, name), self.reports)
         await guest.begin()
-        machine = RealMachine(guest, self._every, self._refresh)
+        machine = RealMachine(guest, partial(self._instance, name), self._every, self._refresh)
         self._started.append(machine)
         return machine
+
+    async def _instance(self, name: str) -> Instance | None:
+        """Return what runs on the machine of that name: it is the region of its guest's only fleet."""
+        fleets = [fleet for fleet in await self._agent.observe() if fleet.slot.region == name]
+        return next((instance for fleet in fleets for instance in fleet.instances), None)
 
     async def close(self) -> None:
         await asyncio.gather(*(machine.rest() for machine in self._started))

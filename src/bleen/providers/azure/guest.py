@@ -58,10 +58,6 @@ class Guest:
             await asyncio.sleep(every)
             passed += every
 
-    async def health(self) -> str:
-        """Return the word for the health extension."""
-        return word_of(await self._instance())
-
     async def refuse(self, error: BleenError) -> None:
         """Report that there is no instance, why, and how often that was so: a rollout counts it as a crash."""
         slot = self._order.slot
