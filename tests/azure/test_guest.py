@@ -19,18 +19,20 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bleen.app.guest_machine import identify
 from bleen.domain.codec import digest_of, encode
 from bleen.domain.errors import Unreachable
 from bleen.domain.fleet import FleetOrder, Instance, InstanceState
+from bleen.domain.signals import Usage
 from bleen.domain.traffic import Backend, Colour, Endpoint
 from bleen.providers.azure.assignment import Assignment, read_assignment, read_order, to_user_data
 from bleen.providers.azure.connections import Connections, established
 from bleen.providers.azure.guest import word_of
 from bleen.providers.azure.life import Life, Times
 from bleen.providers.azure.metadata import Event, MachineTold, Metadata, read_events, read_machine
-from bleen.providers.azure.reports import Reports
+from bleen.providers.azure.reports import Report, Reports
 from bleen.providers.azure.site import Container
 from bleen.providers.memory.fleets import MemoryFleets
 from bleen.providers.memory.images import MemoryImages
@@ -202,6 +204,33 @@ def test_the_kernels_table_is_read_as_it_writes_it() -> None:
     ]
     assert established("\n".join([*rows, "", "short"]), "10.0.0.4", 8080) == 1
     assert established("\n".join(rows), "10.0.0.4", 8081) == 0
+
+
+@pytest.mark.parametrize("used", [None, Usage(2.5, 1 << 30)])
+async def test_what_a_machine_says_comes_back(cloud: Cloud, used: Usage | None) -> None:
+    """With what its instance uses, and without."""
+    instance = Instance("hello", "10.0.0.4", 8080, InstanceState.READY, datetime(2026, 1, 1, tzinfo=UTC), last_words="a\nb")
+    report = await said(cloud, instance, used)
+    assert (report.instance, report.used) == (instance, used)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u597d", "\x1b", "\U0001f600"])
+async def test_long_words_are_said_in_part(cloud: Cloud, letter: str) -> None:
+    """However many bytes a letter takes: Azure refuses metadata beyond 8 KB, and a machine would never be heard of again."""
+    told = Instance("hello", "10.0.0.4", 8080, InstanceState.CRASHED, datetime(2026, 1, 1, tzinfo=UTC))
+    told = structs.replace(told, last_exit=f"first{letter * 9_000}", last_words=f"{letter * 9_000}last")
+    instance = (await said(cloud, told, Usage(1e9, 1 << 50))).instance
+    assert instance.last_exit.startswith(f"first{letter * 50}") and instance.last_words.endswith(f"{letter * 200}last")
+
+
+async def said(cloud: Cloud, instance: Instance, used: Usage | None) -> Report:
+    """Return a report as it is read after it was written."""
+    there = azure(cloud)
+    reports = Reports(there.container(Container.MACHINES))
+    await reports.write(SET, "m1", instance, used)
+    report = (await reports.read())[SET, "m1"]
+    await there.close()
+    return report
 
 
 # How it lives

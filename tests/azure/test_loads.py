@@ -8,16 +8,13 @@ import pytest
 from msgspec import structs
 
 from bleen.domain.errors import Unreachable
-from bleen.domain.fleet import Instance, InstanceState
-from bleen.domain.signals import Load, Usage
+from bleen.domain.fleet import InstanceState
+from bleen.domain.signals import Load
 from bleen.providers.azure.fleets import AzureFleets
 from bleen.providers.azure.loads import SPREAD_SECONDS, AzureLoads
-from bleen.providers.azure.reports import Reports
-from bleen.providers.azure.site import Container
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.machines import LightMachine, LightMachines
 from tests.azure.test_fleets import BLUE, GREEN, TIMING, Stage, order, ready, until
-from tests.azure.world import azure
 from tests.providers.local.world import until as eventually
 from tests.providers.test_usage import ASKED, Clock
 
@@ -153,15 +150,3 @@ async def test_fleets_that_cannot_be_seen_have_no_load_that_is_known(stage: Stag
     stage.cloud.storage.away.add("all")
     with pytest.raises(Unreachable):
         await AzureLoads(stage.controller()).read(ASKED)
-
-
-@pytest.mark.parametrize("used", [None, Usage(2.5, 1 << 30)])
-async def test_what_a_machine_says_comes_back(cloud: Cloud, used: Usage | None) -> None:
-    """With what its instance uses, and without."""
-    there = azure(cloud)
-    reports = Reports(there.container(Container.MACHINES))
-    instance = Instance("hello", "10.0.0.4", 8080, InstanceState.READY, datetime(2026, 1, 1, tzinfo=UTC))
-    await reports.write("set", "m1", instance, used)
-    report = (await reports.read())["set", "m1"]
-    assert (report.instance, report.used) == (instance, used)
-    await there.close()

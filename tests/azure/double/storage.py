@@ -106,6 +106,8 @@ class Storage:
             self.blobs[path] = blob = Blob(there.data + body, there.kind, there.metadata)
         else:
             metadata = {k.lower().removeprefix(prefix): v for k, v in request.headers.items() if k.lower().startswith(prefix)}
+            if sum(len(key) + len(value) for key, value in metadata.items()) > 8_192:
+                raise Refused(400, "MetadataTooLarge", "The metadata specified exceeds the maximum permissible limit (8KB).")
             self.blobs[path] = blob = Blob(body, request.headers["x-ms-blob-type"], metadata)
         return web.Response(status=201, headers=blob.headers())
 

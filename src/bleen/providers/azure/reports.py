@@ -20,8 +20,9 @@ from bleen.providers.azure.errors import speaking
 
 T = TypeVar("T")
 
-_MOST_WORDS = 2_000
-"""Of an instance's last words: all metadata of a blob is at most 8 KB."""
+_MOST_EXIT, _MOST_WORDS = 1_000, 3_500
+"""Bytes, as they are written, of how an instance ended and of its last words: all metadata of a blob is at most 8 KB, of which
+base64 takes a quarter."""
 _TAIL_BYTES = 4_000_000
 """So much of a log is read at most."""
 
@@ -43,8 +44,7 @@ class Reports:
 
     async def write(self, scale_set: str, machine: str, instance: Instance, used: Usage | None = None) -> None:
         """Replace the report of ``machine``."""
-        short = msgspec.structs.replace(instance, last_words=instance.last_words[-_MOST_WORDS:])
-        metadata = {"instance": _packed(short)} | ({"used": _packed(used)} if used is not None else {})
+        metadata = {"instance": _packed(_short(instance))} | ({"used": _packed(used)} if used is not None else {})
         with speaking("write a report"):
             await self._container.upload_blob(f"instances/{scale_set}/{machine}", b"", overwrite=True, metadata=metadata)
 
@@ -90,6 +90,16 @@ class Reports:
                 return []
         whole = data.splitlines()[size > _TAIL_BYTES :]
         return [decode(line, LogLine) for line in whole]
+
+
+def _short(instance: Instance) -> Instance:
+    """Return it without the end of how it ended, and the beginning of its last words, where these are too long."""
+    ended, words = instance.last_exit, instance.last_words
+    while len(encode(ended)) > _MOST_EXIT:
+        ended = ended[: len(ended) * 9 // 10]
+    while len(encode(words)) > _MOST_WORDS:
+        words = words[len(words) // 10 + 1 :]
+    return msgspec.structs.replace(instance, last_exit=ended, last_words=words)
 
 
 def _packed(value: Value) -> str:
