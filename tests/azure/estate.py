@@ -127,7 +127,7 @@ def signed_in(cloud: Cloud, certificate: Path) -> Iterator[None]:
 def machines_of(home: Path, folder: Path) -> RealMachines:
     """Return machines that have the images which the platform of ``home`` builds: what Packer puts into them."""
     machine = Machine(folder, LocalImages(home), FolderSecrets(folder), probe_isolation(), backoff=BACKOFF)
-    return RealMachines(machine, every=0.2, refresh=2.0)
+    return RealMachines(machine, every=0.2, refresh=5.0)
 
 
 @contextmanager
