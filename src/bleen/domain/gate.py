@@ -19,7 +19,7 @@ from bleen.domain.comparison import Comparison, Phase
 from bleen.domain.counted import Counted, Pending
 from bleen.domain.custom import Custom
 from bleen.domain.edges import Edge, choose, since
-from bleen.domain.evidence import MANIFOLD, MILDLY, Evidence, Tick, Usual
+from bleen.domain.evidence import MANIFOLD, MILDLY, Evidence, Tick, Usual, learn
 from bleen.domain.signals import Counters, Histogram, Sample
 from bleen.domain.tally import Tally, margins, told
 from bleen.domain.verdict import Assessment, Cause, Fail, Inconclusive, Pass, Reading, Verdict
@@ -59,6 +59,8 @@ class Gate(Value, frozen=True):
     sampled: datetime | None = None
     """The last sample."""
     epoch: str = ""
+    until: datetime | None = None
+    """The moment until which the last sample told what requests met; None where counters are told at once."""
     canary: Counted | None = None
     """In the last sample; None where it was not told."""
     baseline: Counted | None = None
@@ -109,7 +111,7 @@ def count(gate: Gate, comparison: Comparison, sample: Sample) -> Gate:
     apart = not 0 <= age <= GAP
     fresh = apart or gate.sampled is None
     fresh = fresh or sample.epoch != gate.epoch
-    gate = _traffic(gate, comparison, sample, None if fresh else age)
+    gate = _requests(gate, comparison, sample, None if fresh else age)
     gate = _custom(gate, comparison, sample, fresh or gate.hold is not None) if comparison.analysis.metrics else gate
     held = _passed(gate.at, sample.at) if apart or gate.blind or gate.hold or _lost(gate, comparison) else 0.0
     return structs.replace(gate, at=sample.at, sampled=sample.at, epoch=sample.epoch, blind="", held=gate.held + held)
@@ -257,8 +259,9 @@ def _held(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: d
 def _idle(gate: Gate, comparison: Comparison, metrics: Sequence[Weighed], now: datetime) -> Verdict | None:
     alone = comparison.phase is Phase.AFTER
     sides = [("it", gate.canary_seen), *([] if alone else [(comparison.baseline_name, gate.baseline_seen)])]
+    known = now if gate.until is None else gate.until
     for name, seen in sides:
-        if now - max(seen or comparison.since, comparison.since) >= IDLE:
+        if known - max(seen or comparison.since, comparison.since) >= IDLE:
             return Inconclusive(Cause.NO_TRAFFIC, f"{name} has had no requests for {IDLE.total_seconds():.0f} s")
     if gate.arrived is None:
         return Inconclusive(Cause.BAKING, "its first requests are awaited")
@@ -300,6 +303,27 @@ ROWS: tuple[Row, ...] = (_worse, _unknown, _held, _idle, _more, _baking)
 # ---- requests ----
 
 
+def _requests(gate: Gate, comparison: Comparison, sample: Sample, age: float | None) -> Gate:
+    """Count the requests since the last sample, ``age`` seconds ago; where they are told late, by when requests met them."""
+    if sample.until is None:
+        return structs.replace(_traffic(gate, comparison, sample, age), until=None)
+    if age is None or gate.until is None:
+        # What was met until then is not known, and not to be taken for silence.
+        gate = _traffic(gate, comparison, sample, None)
+        return structs.replace(gate, until=sample.until, **_unknown_until(gate, sample.until))
+    if sample.until <= gate.until:
+        return gate
+    after = _traffic(gate, comparison, sample, (sample.until - gate.until).total_seconds())
+    if gate.until < comparison.since:  # some of it was met before this step
+        after = structs.replace(after, in_step=0, errors=_doubtful(after.errors), latency=_doubtful(after.latency))
+    return structs.replace(after, until=sample.until)
+
+
+def _unknown_until(gate: Gate, until: datetime) -> dict[str, datetime]:
+    seen = {"canary_seen": gate.canary_seen, "baseline_seen": gate.baseline_seen}
+    return {name: max(at, until) for name, at in seen.items() if at is not None}
+
+
 def _traffic(gate: Gate, comparison: Comparison, sample: Sample, age: float | None) -> Gate:
     """Count the requests since the last sample, ``age`` seconds ago; None where the two cannot be subtracted."""
     canary, baseline = sample.of(comparison.canary), sample.of(comparison.baseline)
@@ -310,11 +334,11 @@ def _traffic(gate: Gate, comparison: Comparison, sample: Sample, age: float | No
         if age is not None
         else (None, None)
     )
-    gate = _arrived(gate, now[0], sample.at)
+    gate = _arrived(gate, now[0], sample)
     anew = gate.sampled is None or sample.epoch != gate.epoch
     marks = (counted.mark(gate.canary, canary, now[0], anew), counted.mark(gate.baseline, baseline, now[1], anew))
     if age is not None and new[0] is not None and new[1] is not None:
-        gate = _happened(gate, comparison, sample.at, Pending(new[0], new[1], age))
+        gate = _happened(gate, comparison, sample, Pending(new[0], new[1], age))
     return structs.replace(gate, canary=marks[0], baseline=marks[1])
 
 
@@ -331,14 +355,15 @@ def _with_edges(gate: Gate, comparison: Comparison, baseline: Counters | None, f
     return structs.replace(gate, edges=edges, first=None if edges else baseline.latency)
 
 
-def _arrived(gate: Gate, canary: Counted, at: datetime) -> Gate:
+def _arrived(gate: Gate, canary: Counted, sample: Sample) -> Gate:
     if canary.requests and gate.arrived is None:
-        return structs.replace(gate, arrived=at, canary_seen=at)
+        return structs.replace(gate, arrived=sample.at, canary_seen=sample.until or sample.at)
     return gate
 
 
-def _happened(gate: Gate, comparison: Comparison, at: datetime, new: Pending) -> Gate:
-    gate = _noticed(gate, at, new)
+def _happened(gate: Gate, comparison: Comparison, sample: Sample, new: Pending) -> Gate:
+    at = sample.at
+    gate = _noticed(gate, sample.until or at, new)
     # An outage is seen in its first second: one that is counted would bend what is usual for a quarter of an hour.
     gate = structs.replace(gate, hold=_outage(gate.recent, comparison) or _outage(_alone(new), comparison))
     if gate.hold is not None:
@@ -349,7 +374,7 @@ def _happened(gate: Gate, comparison: Comparison, at: datetime, new: Pending) ->
     pending = counted.joined(gate.pending, new)
     if _open(pending, comparison.phase):
         return structs.replace(gate, pending=pending)
-    return _weighed(structs.replace(gate, pending=Pending()), comparison, pending)
+    return _weighed(structs.replace(gate, pending=Pending()), comparison, pending, late=sample.until is not None)
 
 
 def _noticed(gate: Gate, at: datetime, new: Pending) -> Gate:
@@ -394,7 +419,7 @@ def _open(pending: Pending, phase: Phase) -> bool:
     return {Phase.BEFORE: not baseline, Phase.BESIDE: not canary or not baseline, Phase.AFTER: not canary}[phase]
 
 
-def _weighed(gate: Gate, comparison: Comparison, pending: Pending) -> Gate:
+def _weighed(gate: Gate, comparison: Comparison, pending: Pending, *, late: bool) -> Gate:
     canary, baseline, seconds = pending.canary, pending.baseline, pending.seconds
     errors = Tick((canary.failed,), canary.requests, (baseline.failed,), baseline.requests, seconds)
     latency = Tick(canary.slow, canary.answered, baseline.slow, baseline.answered, seconds)
@@ -402,9 +427,13 @@ def _weighed(gate: Gate, comparison: Comparison, pending: Pending) -> Gate:
     counts, slow = phase is not Phase.BEFORE, gate.latency
     if gate.edges:
         slow = told(slow, latency, phase, margins(analysis, analysis.latency.ratio, phase))
+    failures = told(gate.errors, errors, phase, margins(analysis, analysis.errors.ratio, phase))
+    if late and phase is Phase.AFTER:  # what the baseline met while it had requests is told only now
+        usual = learn(failures.usual, errors.baseline, errors.baseline_of, seconds)
+        failures = structs.replace(failures, usual=usual)
     return structs.replace(
         gate,
-        errors=told(gate.errors, errors, phase, margins(analysis, analysis.errors.ratio, phase)),
+        errors=failures,
         latency=slow,
         requests=gate.requests + canary.requests * counts,
         in_step=gate.in_step + canary.requests * counts,

@@ -1,5 +1,6 @@
 """Golden signals: what requests met at each release, counted by whoever carried them."""
 
+from collections.abc import MutableSequence
 from datetime import datetime
 
 from bleen.domain.codec import Value
@@ -92,6 +93,9 @@ class Sample(Value, frozen=True):
     """Custom numbers of the new release, as they are now."""
     failures: dict[str, str] = {}
     """Custom metrics that could not be read, and why."""
+    until: datetime | None = None
+    """Where counters are told late: what requests met after this moment is in none of them yet, and what they met before may
+    have been told only now. None where they are as of ``at``. Custom metrics are as of ``at``, always."""
 
     def of(self, release: int) -> Counters | None:
         """Return the counters of ``release``; None where they were not asked for. One that met no request has them at zero."""
@@ -128,9 +132,19 @@ class Golden(Value, frozen=True):
     """Bytes."""
 
 
+def keep(samples: MutableSequence[Sample], sample: Sample) -> None:
+    """Add ``sample`` to those that golden signals are told from; of counters that are told late, the last two that differ."""
+    if sample.until is None:
+        samples.append(sample)
+        return
+    older = [each for each in samples if each.until is not None and each.until < sample.until]
+    samples.clear()
+    samples.extend([*older[-1:], sample])
+
+
 def golden(before: Sample, now: Sample, release: int) -> Golden | None:
     """Return the golden signals of ``release`` from ``before`` to ``now``; None where the counters began anew between."""
-    seconds = (now.at - before.at).total_seconds()
+    seconds = ((now.until or now.at) - (before.until or before.at)).total_seconds()
     old, new = before.of(release), now.of(release)
     if old is None or new is None or seconds <= 0 or before.epoch != now.epoch or new.requests < old.requests:
         return None

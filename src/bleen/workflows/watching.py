@@ -13,7 +13,7 @@ from bleen.domain.decision import AskHuman, Wait
 from bleen.domain.errors import Unreachable
 from bleen.domain.gate import Gate, assess, blind, count, due
 from bleen.domain.rollout import Observation, Rollout
-from bleen.domain.signals import Golden, Sample, golden
+from bleen.domain.signals import Golden, Sample, golden, keep
 from bleen.workflows.messages import Order, Watched
 from bleen.workflows.pulse import INTERVAL, pulse
 from bleen.workflows.world import World
@@ -110,7 +110,7 @@ class Watching:
             self._gate = blind(self._gate, asked, self._world.clock(), str(error) or "the counters did not answer in time")
         else:
             self._gate = count(self._gate, asked, sample)
-            self._samples.append(sample)
+            keep(self._samples, sample)
 
 
 def _still(later: Rollout, before: Rollout) -> Rollout:

@@ -14,7 +14,7 @@ from litestar.params import FromPath, QueryParameter
 from bleen.domain.canary import Analysis
 from bleen.domain.comparison import Comparison, Phase
 from bleen.domain.errors import BleenError
-from bleen.domain.signals import Golden, Sample, golden
+from bleen.domain.signals import Golden, Sample, golden, keep
 from bleen.domain.traffic import Colour, GatewaySeen, Route
 from bleen.interfaces.api.options import VIEW, Environment
 from bleen.interfaces.api.providers import Here
@@ -101,7 +101,7 @@ class _Watch:
         if pair != self._pair:
             self._samples.clear()
             self._pair = pair
-        self._samples.append(sample)
+        keep(self._samples, sample)
 
     def golden(self, release: int | None) -> Golden | None:
         """Return the signals of ``release`` of late; None before there are two readings."""
