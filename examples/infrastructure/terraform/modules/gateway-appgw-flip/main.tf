@@ -3,6 +3,8 @@
 # 0 or 100 % and nothing between; the switch takes as long as Azure takes to update a gateway, and connections that outlive the
 # drain time are cut. Use it where about three small machines for Envoy are too many. Bleen flips the rules, by reading the whole
 # gateway and sending it back under its etag; two rules, two pools and the names below are what it looks for.
+#
+# What a release answered is what Azure Monitor counts of its pool, minutes later: say reads_metrics in the module identity.
 
 module "edge" {
   source = "../edge"

@@ -3,6 +3,8 @@
 # 1 of 10 instances is 10 %, and that is how fine it goes. Bleen decides who is a member: it writes the pool into the network interface
 # of a machine that is ready, and takes it out before the machine ends. That is no part of this document, so that `apply` and Bleen
 # change nothing of each other's, and a service that is added later has its rule and its pool by the next apply.
+#
+# Canaries are measured by what Azure Monitor counts of each machine, minutes later: say reads_metrics in the module identity.
 
 module "edge" {
   source = "../edge"

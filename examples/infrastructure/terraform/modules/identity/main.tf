@@ -64,6 +64,17 @@ resource "azurerm_role_assignment" "controller" {
   description        = "Bleen deploys here"
 }
 
+# Azure Monitor answers for whole subscriptions: with this role on a gateway alone it refuses (Microsoft: Migrate to the getBatch API).
+resource "azurerm_role_assignment" "metrics" {
+  count = var.reads_metrics ? 1 : 0
+
+  scope                = join("/", slice(split("/", var.resource_group_ids[var.context.short_location]), 0, 3))
+  role_definition_name = "Monitoring Reader"
+  principal_id         = azurerm_user_assigned_identity.this["controller"].principal_id
+  principal_type       = "ServicePrincipal"
+  description          = "Bleen measures canaries"
+}
+
 # Contributor cannot give roles. Whoever applies a change of roles is a person with the right to, not the pipeline.
 resource "azurerm_role_assignment" "pipeline" {
   for_each = var.resource_group_ids

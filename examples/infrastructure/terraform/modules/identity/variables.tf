@@ -1,5 +1,5 @@
 variable "resource_group_ids" {
-  description = "The resource groups in which the roles are given, by short name of the region; nothing is given above them."
+  description = "The resource groups in which the roles are given, by short name of the region; nothing is given above them but by reads_metrics."
   type        = map(string)
 }
 
@@ -28,4 +28,10 @@ variable "gitlab_refs" {
     condition     = length(var.gitlab_refs) <= 20 && alltrue([for r in var.gitlab_refs : contains(["branch", "tag"], r.type)])
     error_message = "Each is a branch or a tag, and there are at most 20."
   }
+}
+
+variable "reads_metrics" {
+  description = "Whether the controller reads what Azure Monitor counts: behind appgw-flip and appgw-mixed, and nowhere else. It may then read all of the subscription."
+  type        = bool
+  default     = false
 }
