@@ -2,18 +2,14 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from bleen.domain.canary import Analysis
-from bleen.domain.comparison import Comparison, Phase
-from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotConverged, NotFound, Unreachable
+from bleen.domain.errors import BleenError, Conflict, InvalidInput, LawBroken, NotConverged, NotFound
 from bleen.domain.traffic import Baseline, Colour, Route, Split
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.flip import Flip, FlipGateway
-from bleen.providers.azure.sight import NothingCounted
 from bleen.providers.azure.site import Container
 from tests.azure.double.cloud import Cloud
 from tests.azure.double.edges import Edge
@@ -339,10 +335,3 @@ async def test_watching_asks_resource_manager_ever_more_rarely(cloud: Cloud, edg
         await has(run)
     assert cloud.calls["GET edges"] - before <= 10
     await run.close()
-
-
-async def test_there_are_no_signals_and_that_is_said() -> None:
-    """Such a gateway counts nothing by release: absence of evidence, with its reason."""
-    asked = Comparison("dev", "hello", 1, datetime.now(UTC), canary=2, baseline=1, phase=Phase.BESIDE, analysis=Analysis())
-    with pytest.raises(Unreachable, match="counts no requests by release"):
-        await NothingCounted().read(asked)

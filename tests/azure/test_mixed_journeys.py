@@ -9,7 +9,7 @@ import pytest
 
 from bleen.domain.command import Abort, Advance
 from bleen.domain.fidelity import GatewayMode
-from bleen.domain.rollout import Aborted, Promoted
+from bleen.domain.rollout import Aborted, Promoted, RolledBack
 from bleen.domain.traffic import Colour
 from bleen.interfaces.views import RemovalOrder
 from tests.azure.edge_estate import EdgeStage, edge_stage
@@ -22,7 +22,7 @@ PAUSE = {"type": "pause"}
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStage]:
-    services = ("promoted", "aborted", "survivor", "removed")
+    services = ("promoted", "aborted", "survivor", "removed", "measured")
     with edge_stage(tmp_path_factory.mktemp("mixed"), GatewayMode.MIXED, *services) as found:
         yield found
 
@@ -92,6 +92,25 @@ def test_a_canary_that_a_person_aborts_has_no_traffic_any_more(stage: EdgeStage)
     assert traffic.failed == set()
     assert members(stage, play) == (4, 0)
     assert play.fleets() == {"r1": 4} and play.answers() == {"r1"}
+
+
+def test_a_canary_is_judged_by_what_azure_monitor_counts(stage: EdgeStage) -> None:
+    """A bad release is rolled back by its own traffic, half of it; then a good one is promoted, and loses no request."""
+    steps = [{"type": "weight", "percent": 50}, {"type": "measure", "max": "10m"}]
+    play = stage.canary("measured", *steps, analysis={"latency": {"weight": 0}})
+    play.instances = 4
+    assert play.deploy().outcome == Promoted()
+    play.ended()
+    with play.traffic(100):
+        rollout = play.deploy("requests")
+        play.ended()
+    assert isinstance(rollout.outcome, RolledBack) and "of its requests fail" in rollout.outcome.reason
+    assert members(stage, play) == (4, 0) and play.answers() == {"r1"}
+    with play.traffic(100) as traffic:
+        assert play.deploy().outcome == Promoted()
+        play.ended()
+    assert traffic.failed == set() and play.answers() == {"r3"}
+    assert play.weights() == [50, 100]
 
 
 def test_a_switch_survives_the_death_of_its_controller(stage: EdgeStage) -> None:

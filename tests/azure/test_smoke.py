@@ -96,3 +96,18 @@ async def test_a_gateway_that_mixes_is_looked_at(cloud: Cloud, pools: Edge) -> N
     assert not found.good and "stranger" in found.detail and found.next
     assert {call.split()[0] for call in cloud.calls} == {"GET"}
     await there.close()
+
+
+async def test_azure_monitor_is_asked_where_it_counts(cloud: Cloud, pools: Edge) -> None:
+    """It tells how many answers it counted, and how it writes who gave them; who lacks the role is told which."""
+    there = azure(cloud)
+    assert "monitor" not in await look(there)
+    there.site = structs.replace(there.site, gateway_mode=GatewayMode.MIXED)
+    cloud.monitor.port = ":8080"
+    cloud.monitor.count(pools.name, "hello", "10.0.0.1", 200, times=7)
+    found = (await look(there))["monitor"]
+    assert found.good and "7 answers" in found.detail and "10.0.0.1:8080 in hello" in found.detail
+    cloud.monitor.closed = True
+    found = (await look(there))["monitor"]
+    assert not found.good and "Monitoring Reader" in found.next
+    await there.close()

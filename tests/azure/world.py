@@ -56,6 +56,7 @@ def site(cloud: Cloud) -> Site:
         location="weu",
         account=f"{cloud.url}/account",
         endpoint=cloud.url,
+        monitor=cloud.url,
     )
 
 

@@ -67,18 +67,25 @@ async def read_until(metrics: Metrics, holds: Callable[[Sample], bool], *, fair:
     return sample
 
 
-def has(release: int, requests: int) -> Callable[[Sample], bool]:
+def has(release: int, requests: int, *, timed: bool = True) -> Callable[[Sample], bool]:
     """Return whether a sample has counted so many requests, and their latencies, at ``release``."""
 
     def holds(sample: Sample) -> bool:
         counted = of(sample, release)
-        return (counted.requests, counted.latency.total) == (requests, requests)
+        return (counted.requests, counted.latency.total) == (requests, requests * timed)
 
     return holds
 
 
 class MetricsContract:
     """What the port promises."""
+
+    timed = True
+    """Whether the provider counts latencies: one that has none of them tells none."""
+
+    def has(self, release: int, requests: int) -> Callable[[Sample], bool]:
+        """Return whether a sample has counted so many requests, and their latencies, at ``release``."""
+        return has(release, requests, timed=self.timed)
 
     async def test_a_release_that_met_nothing_has_counters_at_zero(self, metrics: Metrics, traffic: Traffic) -> None:
         """Both releases are told, so that their first requests are a difference to something."""
@@ -94,7 +101,7 @@ class MetricsContract:
             await traffic.ask(1, status)
         for status in (200, 500, 503, 404):
             await traffic.ask(2, status)
-        sample = await read_until(metrics, lambda s: has(1, 3)(s) and has(2, 4)(s))
+        sample = await read_until(metrics, lambda s: self.has(1, 3)(s) and self.has(2, 4)(s))
         assert (of(sample, 1).classes, of(sample, 1).failed) == ({"2xx": 2, "4xx": 1}, 0)
         assert (of(sample, 2).classes, of(sample, 2).failed) == ({"2xx": 1, "4xx": 1, "5xx": 2}, 2)
 
@@ -104,10 +111,10 @@ class MetricsContract:
             await traffic.ask(1, status, baseline=True)
         for release, status in ((1, 200), (1, 404), (2, 200)):
             await traffic.ask(release, status)
-        fair = await read_until(metrics, lambda s: has(1, 3)(s) and has(2, 1)(s), fair=True)
+        fair = await read_until(metrics, lambda s: self.has(1, 3)(s) and self.has(2, 1)(s), fair=True)
         assert (of(fair, 1).classes, of(fair, 1).failed) == ({"2xx": 1, "4xx": 1, "5xx": 1}, 1)
         assert (of(fair, 2).classes, of(fair, 2).failed) == ({"2xx": 1}, 0)
-        plain = await read_until(metrics, lambda s: has(1, 2)(s) and has(2, 1)(s))
+        plain = await read_until(metrics, lambda s: self.has(1, 2)(s) and self.has(2, 1)(s))
         assert of(plain, 1).classes == {"2xx": 1, "4xx": 1}
         assert plain.epoch != fair.epoch
 
@@ -116,7 +123,7 @@ class MetricsContract:
         for _ in range(3):
             await traffic.ask(2)
         await traffic.ask(2, seconds=0.3)
-        latency = of(await read_until(metrics, has(2, 4)), 2).latency
+        latency = of(await read_until(metrics, self.has(2, 4)), 2).latency
         assert latency.edges == tuple(sorted(set(latency.edges)))
         assert (latency.total, latency.slower(250), latency.slower(1000)) == (4, 1, 0)
         assert (latency.quantile(1.0) or 0) >= 300
@@ -124,9 +131,9 @@ class MetricsContract:
     async def test_counters_never_go_down(self, metrics: Metrics, traffic: Traffic) -> None:
         """What was counted stays counted, and what comes is added."""
         await traffic.ask(2, 500)
-        first = await read_until(metrics, has(2, 1))
+        first = await read_until(metrics, self.has(2, 1))
         await traffic.ask(2)
-        second = await read_until(metrics, has(2, 2))
+        second = await read_until(metrics, self.has(2, 2))
         assert second.epoch == first.epoch
         assert (of(second, 2).classes, of(second, 2).failed) == ({"2xx": 1, "5xx": 1}, 1)
         assert second.at > first.at
@@ -134,14 +141,14 @@ class MetricsContract:
     async def test_services_do_not_see_each_other(self, metrics: Metrics, traffic: Traffic) -> None:
         """A service named as the beginning of another has counters of its own."""
         await traffic.ask(1)
-        await read_until(metrics, has(1, 1))
+        await read_until(metrics, self.has(1, 1))
         for service in ("hell", "hello-again", "h.llo"):
             assert of(await metrics.read(a_comparison(service=service)), 1).requests == 0
 
     async def test_other_counters_have_another_epoch(self, metrics: Metrics, traffic: Traffic) -> None:
         """After what counts was restarted, the sample says that it is not to be subtracted from the one before."""
         await traffic.ask(1)
-        before = await read_until(metrics, has(1, 1))
+        before = await read_until(metrics, self.has(1, 1))
         await traffic.restart()
         assert (await metrics.read(a_comparison())).epoch != before.epoch
 
@@ -154,7 +161,7 @@ class MetricsContract:
     async def test_a_custom_metric_that_cannot_be_read_says_why(self, metrics: Metrics, traffic: Traffic) -> None:
         """It raises nothing, hides nothing else, and leaves no number."""
         await traffic.ask(1)
-        await read_until(metrics, has(1, 1))
+        await read_until(metrics, self.has(1, 1))
         custom = [Number(name="heap", query="nonsense("), Events(name="jobs", bad="nonsense(", total="nonsense(")]
         sample = await metrics.read(a_comparison(), custom)
         assert set(sample.failures) == {"heap", "jobs"} and all(sample.failures.values())

@@ -107,22 +107,62 @@ def test_a_share_that_fewer_instances_than_the_service_has_would_bear_is_refused
 @pytest.mark.parametrize(
     ("step", "place"),
     [
-        ({"type": "measure"}, "strategy.steps.0"),
         ({"type": "header", "name": "x-team", "value": "a"}, "strategy.steps.0"),
         ({"type": "cookie", "name": "beta", "value": "yes"}, "strategy.steps.0"),
         ({"type": "mirror", "percent": 10}, "strategy.steps.0"),
     ],
 )
 def test_what_needs_an_envoy_is_named(mode: GatewayMode, step: dict[str, object], place: str) -> None:
-    """Verdicts, cohorts, copies."""
+    """Cohorts, copies."""
     assert places(mode, canary(step)) == [place]
 
 
 @pytest.mark.parametrize("mode", [FLIP, MIXED])
 def test_a_canary_by_preset_affinity_and_a_baseline_fleet_are_refused(mode: GatewayMode) -> None:
     """A preset once, however many of its steps cannot be done; the others where they are written."""
-    spec = service({"type": "canary", "affinity": {}, "baseline": True})
-    assert places(mode, spec) == ["strategy.preset", "strategy.affinity", "strategy.baseline"]
+    spec = service({"type": "canary", "preset": "careful", "affinity": {}, "baseline": True})
+    assert places(mode, spec) == ["strategy.preset", "strategy.affinity", "strategy.baseline", "strategy.analysis"]
+
+
+BY_ERRORS = {"latency": {"weight": 0}}
+
+
+@pytest.mark.parametrize("mode", [FLIP, MIXED])
+def test_what_is_measured_is_failures_and_metrics_of_ones_own(mode: GatewayMode) -> None:
+    """Nobody counts latencies there: an analysis that gives them a weight is told what to write, and that is accepted."""
+    (lack,) = lacks(mode, canary({"type": "measure"}))
+    assert ".".join(lack.place) == "strategy.analysis" and lack.instead == "analysis: {latency: {weight: 0}}"
+    jobs = {"type": "events", "name": "jobs", "bad": "jobs_failed", "total": "jobs", "page": "/metrics"}
+    assert places(mode, canary(ALL, {"type": "measure"}, analysis={**BY_ERRORS, "metrics": [jobs]})) == []
+
+
+@pytest.mark.parametrize("mode", [FLIP, MIXED])
+def test_a_canary_in_which_a_person_decides_need_not_say_so(mode: GatewayMode) -> None:
+    """Without a measurement nothing waits for latencies."""
+    assert places(mode, canary({"type": "pause"})) == []
+
+
+@pytest.mark.parametrize("preset", ["normal", "careful", "quick"])
+def test_a_preset_is_for_who_has_the_machines_for_its_shares(preset: str) -> None:
+    """Of ten, a tenth can be given, and 1 % cannot; judged by errors, it is a canary like any other."""
+    spec = service({"type": "canary", "preset": preset, "analysis": BY_ERRORS})
+    assert places(MIXED, spec) == ([] if preset != "careful" else ["strategy.preset"])
+    assert places(FLIP, spec) == ["strategy.preset"]
+
+
+@pytest.mark.parametrize("mode", [FLIP, MIXED])
+def test_a_measurement_is_longer_than_what_is_counted_is_late(mode: GatewayMode) -> None:
+    """Else it would end without a verdict, always."""
+    (lack,) = lacks(mode, canary({"type": "measure", "max": "2m"}, analysis=BY_ERRORS))
+    assert (lack.place[-1], lack.instead) == ("max", "max: 30m")
+    assert places(mode, canary({"type": "measure", "max": "5m"}, analysis=BY_ERRORS)) == []
+
+
+@pytest.mark.parametrize("mode", [FLIP, MIXED])
+def test_requests_of_ones_own_reach_no_release_of_their_choice(mode: GatewayMode) -> None:
+    """They name the release by a header, which such a gateway does not heed."""
+    spec = canary({"type": "pause"}, analysis={"synthetic": {"path": "/"}})
+    assert places(mode, spec) == ["strategy.analysis.synthetic"]
 
 
 def test_a_check_before_the_switch_needs_a_preview() -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta, field
 from bleen.domain.canary import CanaryStep, CookieStep, HeaderStep, Measure, MirrorStep, Weight
 from bleen.domain.check import Check, HttpCheck
 from bleen.domain.codec import Value
+from bleen.domain.duration import seconds
 from bleen.domain.errors import InvalidInput
 from bleen.domain.mixing import Mix, exact
 from bleen.domain.service import Canary, Service
@@ -48,7 +49,11 @@ class Lack(Value, frozen=True):
 
 _STEPS = ("strategy", "steps")
 _ONE_COLOUR = "Application Gateway sends all of a service to one colour: 0 or 100 %"
-_NOT_TOLD_APART = "Application Gateway counts no requests by release, so that nothing could be measured"
+_NO_LATENCIES = "Azure Monitor has averages of latencies alone, from which no distribution can be compared"
+_THIRD = "Application Gateway has no place for a third fleet of a service"
+_LATE = "Azure Monitor tells of a minute three to four minutes after it began"
+SOONEST = seconds(300)
+"""A measurement that is shorter would end before anything is known of it: with `bleen.providers.azure.sums.SETTLED`."""
 _NO_ROUTING = "Application Gateway sends a request on by its host alone"
 _NO_PREVIEW = "an instance that is in the pool has traffic, and one that is not answers nobody: there is no preview"
 _BLUE_GREEN = "strategy: {type: blue-green}, or gateway_mode envoy"
@@ -108,7 +113,19 @@ def _of_canary(mode: GatewayMode, canary: Canary, instances: int) -> Iterator[La
     if canary.affinity is not None:
         yield Lack(("strategy", "affinity"), "users cannot be kept with a release", _NO_ROUTING, _BLUE_GREEN)
     if canary.baseline:
-        yield Lack(("strategy", "baseline"), "a baseline fleet cannot be compared", _NOT_TOLD_APART, "baseline: false")
+        yield Lack(("strategy", "baseline"), "a baseline fleet cannot be compared", _THIRD, "baseline: false")
+    yield from _of_analysis(canary)
+
+
+def _of_analysis(canary: Canary) -> Iterator[Lack]:
+    """Yield what nobody counts there, or could be told of one release."""
+    at, analysis = ("strategy", "analysis"), canary.analysis
+    measured = any(isinstance(step, Measure) for step in canary.steps or PRESETS[canary.preset])
+    if measured and analysis.latency.weight and not canary.side_by_side:
+        yield Lack(at, "latencies cannot be compared", _NO_LATENCIES, "analysis: {latency: {weight: 0}}")
+    if analysis.synthetic is not None:
+        what = "requests of Bleen's own cannot be sent to one release"
+        yield Lack((*at, "synthetic"), what, _NO_ROUTING, "no `synthetic`: users' requests alone")
 
 
 def _of_step(mode: GatewayMode, step: CanaryStep, there: Mix, at: tuple[str, ...]) -> Lack | None:
@@ -118,8 +135,8 @@ def _of_step(mode: GatewayMode, step: CanaryStep, there: Mix, at: tuple[str, ...
             return Lack((*at, "percent"), f"a weight of {percent:g} % cannot be given", _ONE_COLOUR, _BLUE_GREEN)
         case Weight(percent) if mode is GatewayMode.MIXED:
             return _of_share(percent, there, (*at, "percent"))
-        case Measure():
-            return Lack(at, "nothing can be measured", _NOT_TOLD_APART, "{type: pause}, in which a person decides")
+        case Measure(longest) if longest < SOONEST:
+            return Lack((*at, "max"), f"nothing would be measured within {longest}", _LATE, f"max: {Measure().max}")
         case HeaderStep() | CookieStep() | MirrorStep():
             kind = {HeaderStep: "header", CookieStep: "cookie", MirrorStep: "mirror"}[type(step)]
             return Lack(

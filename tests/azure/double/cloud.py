@@ -16,6 +16,7 @@ from tests.azure.double.faults import Faults, Lost, Refused
 from tests.azure.double.gallery import Gallery
 from tests.azure.double.machines import LightMachines, Machines
 from tests.azure.double.metadata import Imds
+from tests.azure.double.monitor import Monitor
 from tests.azure.double.network import Network
 from tests.azure.double.nics import Nics
 from tests.azure.double.operations import Operations
@@ -26,6 +27,7 @@ Answer = Callable[[web.Request, str], Awaitable[web.Response]]
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 GROUP = "rg-bleen-dev-weu"
 TOKEN = "a token of nobody"
+_MONITOR = "/metrics:getBatch"
 _SEGMENT = r"/subscriptions/[^/]+(?:/resourceGroups/[^/]+)?/providers/"
 
 
@@ -38,6 +40,7 @@ class Cloud:
         self.storage = Storage()
         self.network = Network(self.operations)
         self.edges = Edges(self.faults, self.operations)
+        self.monitor = Monitor(self.edges)
         self.nics = Nics(self.faults, self.operations, self.edges, self.storage)
         self.gallery = Gallery(self.operations)
         self.imds = Imds()
@@ -107,6 +110,8 @@ class Cloud:
     async def _answer(self, request: web.Request, path: str) -> web.Response:
         if path.startswith("/account/"):
             return await self.storage.answer(request, path.removeprefix("/account/"))
+        if path.endswith(_MONITOR):
+            return await self.monitor.answer(request)
         self._count(request, path)
         if path.startswith("/operations/"):
             return self.operations.poll(path)
@@ -118,7 +123,7 @@ class Cloud:
         raise Refused(404, "InvalidResourceType", path)
 
     def _count(self, request: web.Request, path: str) -> None:
-        if not path.startswith("/account/"):
+        if not path.startswith("/account/") and not path.endswith(_MONITOR):
             kind = next((name for prefix, name, _ in self._answers if f"/{prefix}".lower() in path.lower()), "operations")
             self.calls[f"{request.method} {kind}"] += 1
 

@@ -39,7 +39,7 @@ class Front:
     async def _listen(self, rule: str) -> int:
         async def serve(request: web.Request) -> web.Response:
             service = request.host.partition(".")[0]
-            return await self._forward(request, self.behind(service, rule.format(service)))
+            return await self._forward(request, rule.format(service), self.behind(service, rule.format(service)))
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", serve)
@@ -49,13 +49,14 @@ class Front:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return int(runner.addresses[0][1])
 
-    async def _forward(self, request: web.Request, there: list[tuple[str, Instance]]) -> web.Response:
+    async def _forward(self, request: web.Request, rule: str, there: list[tuple[str, Instance]]) -> web.Response:
         if not there:
             return web.Response(status=502)
         scale_set, chosen = there[next(self._turns) % len(there)]
         url = f"http://{chosen.address}:{chosen.port}{request.path_qs}"
         async with self._client.request(request.method, url, headers=request.headers, data=await request.read()) as answer:
             headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+            self._cloud.monitor.count(self._edge.name, *self.counted(rule, chosen), answer.status)
             headers["x-bleen-release"] = self._cloud.compute.sets[scale_set].tags["release"]
             return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
@@ -63,6 +64,10 @@ class Front:
         """Return who answers by a rule, each with its scale set."""
         pool = self._edge.traffic.get(rule, "")
         return [(scale_set, each) for scale_set, _, each in self._ready() if scale_set == f"vmss-{pool}-{self._suffix}"]
+
+    def counted(self, rule: str, chosen: Instance) -> tuple[str, str]:
+        """Return as whose answer Azure Monitor counts it: behind a colour's pool there is the address of a load balancer."""
+        return self._edge.traffic[rule], "10.0.0.100"
 
     def _ready(self) -> Iterator[tuple[str, str, Instance]]:
         """Yield scale set, machine and instance of all that a probe would find well."""
@@ -86,3 +91,7 @@ class PoolFront(Front):
         """Return who answers: there is no other listener."""
         members = self._edge.members.get(rule, set())
         return [(scale_set, each) for scale_set, machine, each in self._ready() if machine in members]
+
+    def counted(self, rule: str, chosen: Instance) -> tuple[str, str]:
+        """Return the pool, and the machine."""
+        return rule, chosen.address

@@ -7,6 +7,7 @@ from typing import Any
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.network.aio import NetworkManagementClient
+from azure.monitor.querymetrics.aio import MetricsClient
 from azure.storage.blob.aio import ContainerClient
 
 from bleen.providers.azure.site import Container, Site
@@ -24,6 +25,7 @@ class Azure:
         arm = {"base_url": site.endpoint, "credential_scopes": [f"{site.endpoint}/.default"], **waits}
         self.compute = ComputeManagementClient(credential, site.subscription, **arm)
         self.network = NetworkManagementClient(credential, site.subscription, **arm)
+        self.metrics = MetricsClient(site.counted_at, credential, **waits)
         self.blobs = blob_service(site.account, storage or credential)
 
     def container(self, name: Container) -> ContainerClient:
@@ -32,7 +34,7 @@ class Azure:
 
     async def close(self) -> None:
         """Give back the sockets."""
-        for client in (self.compute, self.network, self.blobs):
+        for client in (self.compute, self.network, self.metrics, self.blobs):
             await client.close()
 
 

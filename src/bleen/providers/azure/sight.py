@@ -10,12 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from bleen.domain.canary import Metric
 from bleen.domain.codec import Value
-from bleen.domain.comparison import Comparison
-from bleen.domain.errors import BleenError, LawBroken, Unreachable
+from bleen.domain.errors import BleenError, LawBroken
 from bleen.domain.listing import Listing, named, owners
-from bleen.domain.signals import Sample
 from bleen.domain.traffic import Backend, BackendSeen, EndpointSeen, GatewaySeen
 from bleen.providers.azure.pace import Pace
 from bleen.providers.azure.table import Edit, Table, TableBlob, without
@@ -108,6 +105,10 @@ class Shared(Generic[T]):
             self._until = time.monotonic() + self._seconds
             self._lately = asyncio.ensure_future(self._look())
         return await asyncio.shield(self._lately)
+
+    def serve_for(self, seconds: float) -> None:
+        """Have each look serve for so long, that which is under way among them."""
+        self._seconds, self._until = seconds, self._until - self._seconds + seconds
 
     def forget(self) -> None:
         """Have whoever asks next look anew."""
@@ -208,12 +209,3 @@ async def forget(driver: Driver, name: str) -> None:
         return without(table, name)
 
     await driver.change(edit)
-
-
-class NothingCounted:
-    """The port `Metrics` behind a gateway that counts no requests by release."""
-
-    async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
-        """Raise Unreachable: there are no signals, and never will be."""
-        why = "Application Gateway counts no requests by release"
-        raise Unreachable("nobody counts the requests of a release", why=why, next="gateway_mode envoy has what counts them")

@@ -50,6 +50,8 @@ class Site(Value, frozen=True):
     """The URL of the Key Vault that has the secrets of its services."""
     endpoint: str = "https://management.azure.com"
     """Of Resource Manager."""
+    monitor: str = ""
+    """Where Azure Monitor tells what it counts; empty: where it does for the location."""
 
     def scale_set(self, slot: Slot) -> str:
         """Return the name of the scale set of a slot."""
@@ -64,6 +66,17 @@ class Site(Value, frozen=True):
     def edge(self) -> str:
         """The name of the Application Gateway that Bleen drives, in a mode that has no Envoys."""
         return f"agw-{self.gateway_mode.removeprefix('appgw-')}-{self.suffix}"
+
+    @property
+    def edge_id(self) -> str:
+        """Its id in Resource Manager."""
+        group = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+        return f"{group}/providers/Microsoft.Network/applicationGateways/{self.edge}"
+
+    @property
+    def counted_at(self) -> str:
+        """The URL of Azure Monitor's data plane."""
+        return self.monitor or f"https://{self.location}.metrics.monitor.azure.com"
 
     def slot(self, service: str, place: str) -> Slot | None:
         """Return the slot that a scale set's tags ``service`` and ``colour`` name; None where they name none."""
