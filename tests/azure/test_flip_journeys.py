@@ -17,7 +17,9 @@ CHECKED = {"checks": {"before": [{"type": "http", "path": "/checked"}]}}
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStage]:
-    with edge_stage(tmp_path_factory.mktemp("flip"), GatewayMode.FLIP, "promoted", "refused", "warm", "survivor") as found:
+    with edge_stage(
+        tmp_path_factory.mktemp("flip"), GatewayMode.FLIP, "promoted", "refused", "warm", "survivor", "watched"
+    ) as found:
         yield found
 
 
@@ -59,6 +61,17 @@ def test_a_rollback_while_the_old_fleet_is_warm_is_one_update(stage: EdgeStage) 
     play.until(lambda: play.answers(5) == {"r1"}, "the old release")
     assert stage.estate.cloud.calls["PATCH sets"] == launched
     assert edge.updates == updates + 1
+
+
+def test_a_release_that_fails_after_the_switch_is_taken_back_by_its_traffic(stage: EdgeStage) -> None:
+    """By what Azure Monitor counts of its colour's pool, beside what was usual of the release before it."""
+    steps = [{"type": "weight", "percent": 100}, {"type": "pause", "for": "5m"}]
+    play = stage.given("watched", type="canary", steps=steps, analysis={"learn": "25s", "latency": {"weight": 0}})
+    play.deploy()
+    with play.traffic(100):
+        rollout = play.deploy("requests")
+    assert isinstance(rollout.outcome, RolledBack) and "was usual of r1 before" in rollout.outcome.reason
+    assert play.answers() == {"r1"}
 
 
 def test_an_update_survives_the_death_of_its_controller(stage: EdgeStage) -> None:

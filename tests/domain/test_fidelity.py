@@ -121,19 +121,26 @@ def test_what_needs_an_envoy_is_named(mode: GatewayMode, step: dict[str, object]
 def test_a_canary_by_preset_affinity_and_a_baseline_fleet_are_refused(mode: GatewayMode) -> None:
     """A preset once, however many of its steps cannot be done; the others where they are written."""
     spec = service({"type": "canary", "preset": "careful", "affinity": {}, "baseline": True})
-    assert places(mode, spec) == ["strategy.preset", "strategy.affinity", "strategy.baseline", "strategy.analysis"]
+    analysed = ["strategy.analysis"] if mode is MIXED else []
+    assert places(mode, spec) == ["strategy.preset", "strategy.affinity", "strategy.baseline", *analysed]
 
 
 BY_ERRORS = {"latency": {"weight": 0}}
 
 
-@pytest.mark.parametrize("mode", [FLIP, MIXED])
-def test_what_is_measured_is_failures_and_metrics_of_ones_own(mode: GatewayMode) -> None:
+def test_what_is_measured_is_failures_and_metrics_of_ones_own() -> None:
     """Nobody counts latencies there: an analysis that gives them a weight is told what to write, and that is accepted."""
-    (lack,) = lacks(mode, canary({"type": "measure"}))
+    (lack,) = lacks(MIXED, canary(weight(10), {"type": "measure"}))
     assert ".".join(lack.place) == "strategy.analysis" and lack.instead == "analysis: {latency: {weight: 0}}"
     jobs = {"type": "events", "name": "jobs", "bad": "jobs_failed", "total": "jobs", "page": "/metrics"}
-    assert places(mode, canary(ALL, {"type": "measure"}, analysis={**BY_ERRORS, "metrics": [jobs]})) == []
+    assert places(MIXED, canary(weight(10), {"type": "measure"}, analysis={**BY_ERRORS, "metrics": [jobs]})) == []
+
+
+def test_a_flip_measures_nothing_before_the_switch() -> None:
+    """A release has no requests until it has all of them; then it is watched, at a pause, as what is offered says."""
+    (lack,) = lacks(FLIP, canary({"type": "measure"}))
+    assert ".".join(lack.place) == "strategy.steps.0" and "after 100 %" in lack.instead
+    assert places(FLIP, service({"type": "canary", "steps": [ALL, {"type": "pause", "for": "10m"}]})) == []
 
 
 @pytest.mark.parametrize("mode", [FLIP, MIXED])
@@ -150,12 +157,11 @@ def test_a_preset_is_for_who_has_the_machines_for_its_shares(preset: str) -> Non
     assert places(FLIP, spec) == ["strategy.preset"]
 
 
-@pytest.mark.parametrize("mode", [FLIP, MIXED])
-def test_a_measurement_is_longer_than_what_is_counted_is_late(mode: GatewayMode) -> None:
+def test_a_measurement_is_longer_than_what_is_counted_is_late() -> None:
     """Else it would end without a verdict, always."""
-    (lack,) = lacks(mode, canary({"type": "measure", "max": "2m"}, analysis=BY_ERRORS))
+    (lack,) = lacks(MIXED, canary({"type": "measure", "max": "2m"}, analysis=BY_ERRORS))
     assert (lack.place[-1], lack.instead) == ("max", "max: 30m")
-    assert places(mode, canary({"type": "measure", "max": "5m"}, analysis=BY_ERRORS)) == []
+    assert places(MIXED, canary({"type": "measure", "max": "5m"}, analysis=BY_ERRORS)) == []
 
 
 @pytest.mark.parametrize("mode", [FLIP, MIXED])

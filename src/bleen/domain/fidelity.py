@@ -114,14 +114,14 @@ def _of_canary(mode: GatewayMode, canary: Canary, instances: int) -> Iterator[La
         yield Lack(("strategy", "affinity"), "users cannot be kept with a release", _NO_ROUTING, _BLUE_GREEN)
     if canary.baseline:
         yield Lack(("strategy", "baseline"), "a baseline fleet cannot be compared", _THIRD, "baseline: false")
-    yield from _of_analysis(canary)
+    yield from _of_analysis(mode, canary)
 
 
-def _of_analysis(canary: Canary) -> Iterator[Lack]:
+def _of_analysis(mode: GatewayMode, canary: Canary) -> Iterator[Lack]:
     """Yield what nobody counts there, or could be told of one release."""
     at, analysis = ("strategy", "analysis"), canary.analysis
     measured = any(isinstance(step, Measure) for step in canary.steps or PRESETS[canary.preset])
-    if measured and analysis.latency.weight and not canary.side_by_side:
+    if mode is GatewayMode.MIXED and measured and analysis.latency.weight and not canary.side_by_side:
         yield Lack(at, "latencies cannot be compared", _NO_LATENCIES, "analysis: {latency: {weight: 0}}")
     if analysis.synthetic is not None:
         what = "requests of Bleen's own cannot be sent to one release"
@@ -135,6 +135,9 @@ def _of_step(mode: GatewayMode, step: CanaryStep, there: Mix, at: tuple[str, ...
             return Lack((*at, "percent"), f"a weight of {percent:g} % cannot be given", _ONE_COLOUR, _BLUE_GREEN)
         case Weight(percent) if mode is GatewayMode.MIXED:
             return _of_share(percent, there, (*at, "percent"))
+        case Measure() if mode is GatewayMode.FLIP:
+            what = "a release cannot be measured before it has all traffic"
+            return Lack(at, what, _ONE_COLOUR, "{type: pause, for: 10m} after 100 %: the traffic is watched then")
         case Measure(longest) if longest < SOONEST:
             return Lack((*at, "max"), f"nothing would be measured within {longest}", _LATE, f"max: {Measure().max}")
         case HeaderStep() | CookieStep() | MirrorStep():

@@ -143,11 +143,13 @@ a whole one:
 `bleen validate` names with its line whatever a service asks for and one of these gateways cannot do. `bleen schema azure`
 prints the JSON Schema.
 
-- `appgw-flip` sends all of a service to one colour: no weight but 100 %, no cohort, no copies, no affinity.
+- `appgw-flip` sends all of a service to one colour: no weight but 100 %, no measurement before it, no cohort, no copies, no
+  affinity.
 - `appgw-mixed` has instances of both colours in one pool: a weight is a share of instances, and a check before the switch has
-  nobody to ask; else as `appgw-flip`.
-- Behind both, Azure Monitor counts answers by release, and tells them three to four minutes later. A measurement is of failures
-  and of metrics of one's own: `analysis: {{latency: {{weight: 0}}}}`, and no requests of Bleen's own (`synthetic`).
+  nobody to ask. A measurement is of failures and of metrics of one's own: `analysis: {{latency: {{weight: 0}}}}`. Else as
+  `appgw-flip`.
+- Behind both, Azure Monitor counts answers by release, and tells them three to four minutes later; Bleen sends no requests of
+  its own (`synthetic`).
 - Bleen drives both by updates of the gateway that take minutes each: one for each change of rules in `appgw-flip`, and one for
   each machine that enters or leaves a pool in `appgw-mixed`.
 
