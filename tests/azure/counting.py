@@ -20,21 +20,23 @@ STEP = timedelta(seconds=15)
 class Reading:
     """The port, as a controller reads it; what Monitor tells next is told at the next reading."""
 
-    def __init__(self, cloud: Cloud, there: Azure, routes: TableBlob, patience: float = 5.0) -> None:
+    def __init__(self, cloud: Cloud, there: Azure, routes: TableBlob, patience: float = 5.0, prompt: float = 20.0) -> None:
+        self._prompt = prompt
         self.now = datetime(2026, 11, 28, 12, 0, 7, tzinfo=UTC)
         cloud.monitor.clock = lambda: self.now.timestamp()
         self._monitor = Monitor(there.metrics, there.site, patience)
-        self._mode = there.site.gateway_mode
-        self._routes = routes
+        self.there, self.routes = there, routes
         self.begin()
 
     def begin(self) -> None:
         """Count as a new process does."""
-        self.counting = Counting(self._monitor.ask, self._table, self._mode, lambda: self.now, pause=0.0)
+        self.counting = Counting(
+            self._monitor.ask, self._table, self.there.site.gateway_mode, lambda: self.now, pause=0.0, prompt=self._prompt
+        )
         self.metrics = MonitorMetrics(self.counting)
 
     async def _table(self) -> Table:
-        return (await self._routes.read()).table
+        return (await self.routes.read()).table
 
     async def read(self, comparison: Comparison, custom: Sequence[Metric] = ()) -> Sample:
         self.now += STEP

@@ -186,6 +186,17 @@ async def test_a_monitor_that_is_away_is_no_zero(traffic: EdgeTraffic, cloud: Cl
     assert caught.value.why and caught.value.next
 
 
+async def test_a_slow_answer_is_not_waited_for_and_an_old_one_not_believed(traffic: EdgeTraffic, cloud: Cloud) -> None:
+    """Whoever reads each second has an answer at once, for a minute; then nobody counts."""
+    hasty = Reading(cloud, traffic.reading.there, traffic.reading.routes, patience=3.0, prompt=0.05)
+    before = await hasty.read(a_comparison())
+    cloud.monitor.silent = True
+    for _ in range(4):
+        assert (await hasty.read(a_comparison())).until == before.until
+    with pytest.raises(Unreachable, match="did not answer"):
+        await hasty.read(a_comparison())
+
+
 async def test_whoever_lacks_the_role_is_told_which(traffic: EdgeTraffic, cloud: Cloud) -> None:
     """401 where it is missing, as documented, and 403: where the resource provider is not registered."""
     cloud.monitor.closed = True

@@ -56,6 +56,7 @@ SOONEST = seconds(300)
 """A measurement that is shorter would end before anything is known of it: with `bleen.providers.azure.sums.SETTLED`."""
 _NO_ROUTING = "Application Gateway sends a request on by its host alone"
 _NO_PREVIEW = "an instance that is in the pool has traffic, and one that is not answers nobody: there is no preview"
+_OWN_STEPS = "steps of one's own, with weights that the instances can give, or gateway_mode envoy"
 _BLUE_GREEN = "strategy: {type: blue-green}, or gateway_mode envoy"
 
 
@@ -107,9 +108,8 @@ def _of_canary(mode: GatewayMode, canary: Canary, instances: int) -> Iterator[La
     if canary.steps:
         yield from found
     else:  # nobody wrote these steps: the preset is what can be changed, and one reason is enough
-        yield from (
-            Lack(("strategy", "preset"), f"`{canary.preset}`: {each.what}", each.why, _BLUE_GREEN) for each in found[:1]
-        )
+        instead = _OWN_STEPS if mode is GatewayMode.MIXED else _BLUE_GREEN
+        yield from (Lack(("strategy", "preset"), f"`{canary.preset}`: {each.what}", each.why, instead) for each in found[:1])
     if canary.affinity is not None:
         yield Lack(("strategy", "affinity"), "users cannot be kept with a release", _NO_ROUTING, _BLUE_GREEN)
     if canary.baseline:

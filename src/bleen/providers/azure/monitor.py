@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.monitor.querymetrics import MetricAggregationType, MetricsQueryResult, MetricValue
@@ -33,6 +33,8 @@ POOL, SERVER, CLASS = "BackendPool", "BackendServer", "HttpStatusGroup"
 FILTER = " and ".join(f"{name} eq '*'" for name in (POOL, SERVER, CLASS))
 PAUSE = 0.25
 """Of a grain: so long one answer serves all who ask. Each call of this API is billed."""
+PROMPT = 0.5
+"""Seconds for which a new answer is waited for while the one before it still serves: it tells of minutes that are past."""
 MOST = 5_000
 """Series in an answer. Of more than were asked for some are left out without a word; 10 where nothing is asked for."""
 PATIENCE = 30.0
@@ -110,19 +112,29 @@ class Counting:
         read: Callable[[], Awaitable[Table]],
         mode: GatewayMode,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
         pause: float = PAUSE,
+        prompt: float = PROMPT,
     ) -> None:
         """``read`` returns the table of routes."""
         self.clock = clock
         self._pause = pause
+        self._prompt = prompt
+        self._told: datetime | None = None
         self._ask = ask
         self._read = read
         self._sums = Sums(mode)
         self._shared = Shared(self._look, pause * GRAIN.total_seconds())
 
     async def sums(self) -> Sums:
-        """Return what is counted by now, from an answer that is a quarter of a minute old at most; Unreachable."""
-        return await self._shared.look()
+        """Return what is counted by now, from an answer that is a minute old at most, and mostly a quarter; Unreachable."""
+        if self._told is None or not timedelta() <= self.clock() - self._told <= self._sums.grain:
+            return await self._shared.look()
+        try:
+            async with asyncio.timeout(self._prompt):
+                return await self._shared.look()
+        except TimeoutError:
+            return self._sums
 
     async def _look(self) -> Sums:
         """Whose an address is is noted though Monitor is away: what it counts meanwhile it tells later."""
@@ -130,6 +142,7 @@ class Counting:
         self._sums.note(now, await self._read())
         self._sums.add(await self._ask(now - self._sums.reach, now), now)
         self._shared.serve_for(self._pause * self._sums.grain.total_seconds())
+        self._told = now
         return self._sums
 
     async def close(self) -> None:
