@@ -51,7 +51,7 @@ _STEPS = ("strategy", "steps")
 _ONE_COLOUR = "Application Gateway sends all of a service to one colour: 0 or 100 %"
 _NO_LATENCIES = "Azure Monitor has averages of latencies alone, from which no distribution can be compared"
 _THIRD = "Application Gateway has no place for a third fleet of a service"
-_LATE = "Azure Monitor tells of a minute three to four minutes after it began"
+_LATE = "Azure Monitor tells of a minute three minutes after it began"
 SOONEST = seconds(300)
 """A measurement that is shorter would end before anything is known of it: with `bleen.providers.azure.sums.SETTLED`."""
 _NO_ROUTING = "Application Gateway sends a request on by its host alone"

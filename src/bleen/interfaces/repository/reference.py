@@ -148,7 +148,7 @@ prints the JSON Schema.
 - `appgw-mixed` has instances of both colours in one pool: a weight is a share of instances, and a check before the switch has
   nobody to ask. A measurement is of failures and of metrics of one's own: `analysis: {{latency: {{weight: 0}}}}`. Else as
   `appgw-flip`.
-- Behind both, Azure Monitor counts answers by release, and tells them three to four minutes later; Bleen sends no requests of
+- Behind both, Azure Monitor counts answers by release, and tells them two to three minutes later; Bleen sends no requests of
   its own (`synthetic`).
 - Bleen drives both by updates of the gateway that take minutes each: one for each change of rules in `appgw-flip`, and one for
   each machine that enters or leaves a pool in `appgw-mixed`.
