@@ -22,7 +22,9 @@ from bleen.providers.usage import FleetUsage, process_of
 log = logging.getLogger("bleen.azure")
 
 _TRAFFIC = (InstanceState.READY, InstanceState.SICK)
-_TRIES = 5
+_TRIES = 6
+"""Of a change whose answer is lost, or that is refused: each waits twice as long as the one before it, because what Azure shows
+is some time old."""
 
 
 class Timing(Value, frozen=True):
@@ -53,14 +55,15 @@ class Means:
 
     async def write(self, seen: SetSeen, change: Change, intent: str) -> Note | None:
         """Begin a change of a scale set, once, however often its answer is lost or somebody else is first."""
-        before = seen.order
+        before, pause = seen.order, self.timing.first / 10
         for left in reversed(range(_TRIES)):
             try:
                 return await self.operations.begin(seen.name, intent, self.sets.change(seen, change))
             except (Unreachable, Conflict):
                 if not left:
                     raise
-                await asyncio.sleep(self.timing.first / 10)
+                await asyncio.sleep(pause)
+                pause *= 2
                 tried, seen = seen, await self.sets.find(seen.slot)
                 if _is_there(seen, change):
                     self.sets.replaced(tried, seen)
