@@ -18,6 +18,7 @@ gc.disable()
 
 
 LONG = (
+    "azure/test_fleets_contract.py",
     "azure/test_journeys.py",
     "azure/test_flip_journeys.py",
     "azure/test_guest_journeys.py",
@@ -41,6 +42,8 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first, and leave every other order as it is."""
     tests = Path(__file__).parent
+    if gone := [name for name in LONG if not (tests / name).exists()]:
+        raise pytest.UsageError(f"LONG names files that are not there: {', '.join(gone)}")
     items.sort(key=lambda item: item.path.relative_to(tests).as_posix() not in LONG)
 
 

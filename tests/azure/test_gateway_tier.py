@@ -4,9 +4,10 @@ import asyncio
 import time
 
 import httpx
+import msgspec
 import pytest
 
-from bleen.domain.errors import NotConverged, Unreachable
+from bleen.domain.errors import InvalidInput, NotConverged, Unreachable
 from bleen.domain.traffic import Backend, Colour, Endpoint, Route, Split
 from bleen.providers.azure.site import Container
 from tests.azure.double.storage import Blob
@@ -69,6 +70,16 @@ async def test_an_envoy_that_is_cut_off_serves_on_and_catches_up(tier: TierRun, 
     tier.cloud.storage.away.clear()
     await tier.gateway.set_route(a_route(GREEN), 2)
     assert set((await routes(tier)).values()) == {a_route(GREEN)}
+
+
+@pytest.mark.parametrize("host", ["gateway.internal", "Gateway.Internal"])
+async def test_the_name_by_which_load_balancers_ask_is_no_services(tier: TierRun, host: str) -> None:
+    """Every Envoy would refuse the routes of all services: it is refused before anything is written."""
+    await both_colours(tier.backends)
+    with pytest.raises(InvalidInput, match="no service's"):
+        await tier.gateway.set_route(msgspec.structs.replace(a_route(), hosts=("hello.localhost", host)), 1)
+    await tier.gateway.set_route(a_route(), 1)
+    assert set((await routes(tier)).values()) == {a_route()}
 
 
 async def test_an_envoy_whose_machine_is_gone_counts_no_more(tier: TierRun) -> None:

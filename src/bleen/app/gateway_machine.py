@@ -12,12 +12,13 @@ from bleen.providers.azure.gateway_agent import GatewayAgent
 from bleen.providers.azure.gateway_health import EnvoyHealth
 from bleen.providers.azure.health import HealthPage
 from bleen.providers.azure.metadata import ADDRESS, MachineTold, Metadata
+from bleen.providers.azure.site import PROBED
 from bleen.providers.azure.storage import blob_service
 from bleen.providers.envoy.place import Place, Probes
 from bleen.providers.envoy.process import envoy_argv, write_bootstrap
 from bleen.settings import Settings
 
-PROBES = Probes(name="gateway.internal", source="168.63.129.16")
+PROBES = Probes(name=PROBED, source="168.63.129.16")
 """Application Gateway asks by the name that its module gives; from the address, says Microsoft's *Azure Load Balancer health
 probes*, every load balancer asks, and by which name is not said."""
 

@@ -8,11 +8,11 @@ import msgspec
 from azure.storage.blob.aio import BlobServiceClient
 
 from bleen.domain.codec import Value
-from bleen.domain.errors import BleenError, LawBroken, NotConverged, Unreachable
-from bleen.domain.listing import Listing, named, owners, refuse, service_key
+from bleen.domain.errors import BleenError, InvalidInput, LawBroken, NotConverged, Unreachable
+from bleen.domain.listing import Listing, claimed, named, owners, refuse, service_key
 from bleen.domain.traffic import Backend, GatewaySeen, Route
 from bleen.providers.azure.gateway_report import EnvoyReport, GatewayReports, Heard
-from bleen.providers.azure.site import Container
+from bleen.providers.azure.site import PROBED, Container
 from bleen.providers.azure.table import Table, TableBlob, with_backends, with_listing, without
 from bleen.providers.envoy.admin import backend_seen
 
@@ -120,6 +120,10 @@ class AzureGateway:
 
     async def set_route(self, route: Route, generation: int) -> None:
         """Give every gateway ``route``, and return when each one reports it."""
+        if PROBED in claimed(route):  # no Envoy would take the routes of any service then
+            why = "load balancers ask the gateways by that name whether they are well"
+            next = f"write another name into hosts: in the file of {route.service}"
+            raise InvalidInput(f"{PROBED} can be no service's", why=why, next=next)
         await self._put(Listing(route.environment, route.service, generation, route))
 
     async def remove_route(self, environment: str, service: str, generation: int) -> None:

@@ -7,6 +7,9 @@ from bleen.domain.fidelity import GatewayMode
 from bleen.domain.fleet import Slot
 from bleen.domain.traffic import Colour
 
+PROBED = "gateway.internal"
+"""The host name by which load balancers ask an Envoy whether it is well: no service has it."""
+
 
 class Container(StrEnum):
     """The containers of the storage account: each has writers of its own, as the module gateway gives the roles."""
