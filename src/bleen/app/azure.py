@@ -19,7 +19,7 @@ from bleen.domain.codec import decode
 from bleen.domain.errors import AlreadyRunning, BleenError, InvalidInput, NotFound, Unreachable
 from bleen.domain.fidelity import GatewayMode
 from bleen.domain.listing import service_key
-from bleen.domain.traffic import WHOLE, Colour
+from bleen.domain.traffic import WHOLE, Colour, Route
 from bleen.interfaces.platform import AzureReport, Finding
 from bleen.providers.local.images.keys import Keys
 from bleen.providers.prober import Door, DoorOf
@@ -269,44 +269,45 @@ class Doors:
         return next(host for host in hosts if f"preview.{host}" in hosts)
 
 
-class FlipDoors:
-    """Where checks ask behind a gateway that flips: it heeds no header, so that the colour of a release decides."""
+class EdgeDoors(Doors):
+    """Where checks ask behind a gateway that heeds no header: what it has of a service decides who answers where."""
 
-    def __init__(self, site: "Site", gateway: "Gateway") -> None:
-        self._site = site
-        self._gateway = gateway
-        self._doors = Doors(site, gateway)
+    _lacks = "is nowhere to be asked"
+    """What is said of a release for which nothing answers alone."""
 
     async def door_of(self, service: str, release: int) -> Door:
-        """Return the internal listener for the release at the preview, and the public name for the one that serves."""
-        host = await self._doors.host_of(service)
+        """Return it; Unreachable where nothing answers for the release alone."""
+        host = await self.host_of(service)
         for seen in await self._gateway.observe(self._site.environment, service):
-            route = seen.route
-            if route is None:
-                continue
-            if any(route.release(each) == release and route.split.weight(each) for each in Colour):
-                return Door(f"https://{host}")
-            if route.preview is not None and route.release(route.preview) == release:
-                return Door(self._doors.inside(), host)
-        raise Unreachable(f"r{release} of {service} is at no listener now", next=f"bleen status {service}")
+            if seen.route is not None and (door := self._door(seen.route, release, host)) is not None:
+                return door
+        raise Unreachable(f"r{release} of {service} {self._lacks}", next=f"bleen status {service}")
+
+    def _door(self, route: Route, release: int, host: str) -> Door | None:
+        """Return where the release alone answers by ``route``; None where it does not."""
+        raise NotImplementedError
 
 
-class MixedDoors:
-    """Where checks ask behind a gateway that mixes: the public name, at which any member of the pool may answer."""
+class FlipDoors(EdgeDoors):
+    """Behind a gateway that flips: the public name for the release that serves, and the internal listener for the preview."""
 
-    def __init__(self, site: "Site", gateway: "Gateway") -> None:
-        self._site = site
-        self._gateway = gateway
-        self._doors = Doors(site, gateway)
+    _lacks = "is at no listener now"
 
-    async def door_of(self, service: str, release: int) -> Door:
-        """Return it for a release that has all traffic: of two in one pool nobody can say which one answers."""
-        host = await self._doors.host_of(service)
-        for seen in await self._gateway.observe(self._site.environment, service):
-            route = seen.route
-            if route is not None and any(route.release(c) == release and route.split.weight(c) == WHOLE for c in Colour):
-                return Door(f"https://{host}")
-        raise Unreachable(f"r{release} of {service} has not all traffic now", next=f"bleen status {service}")
+    def _door(self, route: Route, release: int, host: str) -> Door | None:
+        if any(route.release(each) == release and route.split.weight(each) for each in Colour):
+            return Door(f"https://{host}")
+        at_preview = route.preview is not None and route.release(route.preview) == release
+        return Door(self.inside(), host) if at_preview else None
+
+
+class MixedDoors(EdgeDoors):
+    """Behind a gateway that mixes: the public name, for a release that has all traffic. Any member of the pool may answer."""
+
+    _lacks = "has not all traffic now"
+
+    def _door(self, route: Route, release: int, host: str) -> Door | None:
+        has_all = any(route.release(each) == release and route.split.weight(each) == WHOLE for each in Colour)
+        return Door(f"https://{host}") if has_all else None
 
 
 def _check_installed() -> None:

@@ -5,21 +5,21 @@ last seen to have, is in the table of routes: the gateway has no place for a gen
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from bleen.domain.codec import digest_of
 from bleen.domain.errors import Conflict, NotConverged, Unreachable
 from bleen.domain.fidelity import unremovable
 from bleen.domain.listing import Listing, refuse, service_key
-from bleen.domain.traffic import Backend, GatewaySeen, Route
+from bleen.domain.traffic import Backend, Route
 from bleen.providers.azure.aims import Seen, aims, confirmed, refuse_beyond, refuse_unknown
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.edge import Aim, Document, aimed, document_of
 from bleen.providers.azure.errors import speaking
 from bleen.providers.azure.operations import Note, Operations
 from bleen.providers.azure.pace import Pace
-from bleen.providers.azure.sight import Patience, Reading, Shared, forget, hosts, observed, routed
+from bleen.providers.azure.sight import EdgeBackends, EdgeGateway, Patience, Reading, Shared
 from bleen.providers.azure.site import Container
 from bleen.providers.azure.table import Edit, Table, TableBlob, with_backends, with_listing
 from bleen.providers.envoy.table import Rounds
@@ -193,51 +193,25 @@ def _ordering(listing: Listing, document: Document) -> Edit:
     return edit
 
 
-class FlipGateway:
+class FlipGateway(EdgeGateway[Flip]):
     """The port `Gateway`, as far as a rule can keep it: what it cannot is InvalidInput, and changes nothing."""
-
-    def __init__(self, flip: Flip) -> None:
-        self._flip = flip
 
     async def set_route(self, route: Route, generation: int) -> None:
         """Have the rules refer as ``route`` says, and return when a gateway at rest shows it."""
         refuse_beyond(route)
-        await self._flip.put(Listing(route.environment, route.service, generation, route))
+        await self._driver.put(Listing(route.environment, route.service, generation, route))
 
     async def remove_route(self, environment: str, service: str, generation: int) -> None:
         """Do nothing where there is no route; InvalidInput where there is one: a rule refers to something, always."""
-        table = (await self._flip.blob.read()).table
+        table = (await self._driver.blob.read()).table
         if service_key(environment, service) in table.by_key():
             raise unremovable(environment, service)
 
-    async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
-        """Return what the gateway has. While an update of this service is under way it has not ``answered``."""
-        return await observed(self._flip, environment, service)
 
-    async def hosts(self) -> Mapping[str, str]:
-        """Return which service answers to which host name."""
-        return await hosts(self._flip)
-
-
-class FlipBackends:
+class FlipBackends(EdgeBackends[Flip]):
     """The port `Backends`. Machines are behind the load balancer of their colour from their first second: Terraform has
     their scale set enter it. What is told here is what law 2 counts."""
 
-    def __init__(self, flip: Flip) -> None:
-        self._flip = flip
-
     async def set_backend(self, backend: Backend) -> None:
         """Keep what a fleet says of itself; the gateway need not be told."""
-        await self._flip.change(lambda table: with_backends(table, {backend.name: backend}))
-
-    async def remove_backend(self, name: str) -> None:
-        """Forget the backend; LawBroken(3) where the gateway routes to it, or might."""
-        await forget(self._flip, name)
-
-    async def routed(self, name: str) -> bool:
-        """Return whether the gateway names the backend in a route, or might: read anew; True where it is silent."""
-        return await routed(self._flip, name)
-
-    async def active(self, name: str, address: str) -> int:
-        """Return 1: nobody counts the requests under way to an instance, so that who leaves has its whole time to drain."""
-        return 1
+        await self._driver.change(lambda table: with_backends(table, {backend.name: backend}))

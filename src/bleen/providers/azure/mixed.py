@@ -11,7 +11,7 @@ from typing import Any
 
 from bleen.domain.errors import Conflict, NotConverged, Unreachable
 from bleen.domain.listing import Listing, refuse, service_key
-from bleen.domain.traffic import Backend, GatewaySeen, Route
+from bleen.domain.traffic import Backend, Route
 from bleen.providers.azure.aims import refuse_routing
 from bleen.providers.azure.connection import Azure
 from bleen.providers.azure.errors import speaking
@@ -19,7 +19,7 @@ from bleen.providers.azure.operations import Note, Operations
 from bleen.providers.azure.pace import Pace
 from bleen.providers.azure.pools import Estate, Interface, Pool, edge_of, interface_of, placed
 from bleen.providers.azure.shares import Moves, Seen, confirmed, refuse_share, refuse_unknown
-from bleen.providers.azure.sight import Patience, Reading, Shared, forget, hosts, observed, routed
+from bleen.providers.azure.sight import EdgeBackends, EdgeGateway, Patience, Reading, Shared
 from bleen.providers.azure.site import Container
 from bleen.providers.azure.table import Edit, Table, TableBlob, with_backends, with_listing
 
@@ -276,59 +276,34 @@ def _confirming(seen: Seen) -> Edit:
     return lambda table: confirmed(Seen(seen.site, table, seen.estate))
 
 
-class MixedGateway:
+class MixedGateway(EdgeGateway[Mixed]):
     """The port `Gateway`, as far as a pool can keep it: what it cannot is InvalidInput, and changes nothing."""
-
-    def __init__(self, mixed: Mixed) -> None:
-        self._mixed = mixed
 
     async def set_route(self, route: Route, generation: int) -> None:
         """Have the pool filled as ``route`` says, and return when a gateway at rest has it so."""
         refuse_routing(route)
-        await self._mixed.put(Listing(route.environment, route.service, generation, route))
+        await self._driver.put(Listing(route.environment, route.service, generation, route))
 
     async def remove_route(self, environment: str, service: str, generation: int) -> None:
         """Have everybody leave the pool: its rule stays, and answers 502."""
-        table = (await self._mixed.blob.read()).table
+        table = (await self._driver.blob.read()).table
         if service_key(environment, service) in table.by_key():
-            await self._mixed.put(Listing(environment, service, generation))
-
-    async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
-        """Return what the gateway has. While the pool of this service is not as ordered it has not ``answered``."""
-        return await observed(self._mixed, environment, service)
-
-    async def hosts(self) -> Mapping[str, str]:
-        """Return which service answers to which host name."""
-        return await hosts(self._mixed)
+            await self._driver.put(Listing(environment, service, generation))
 
 
-class MixedBackends:
+class MixedBackends(EdgeBackends[Mixed]):
     """The port `Backends`. Who comes and goes in a fleet enters and leaves the pool, as far as the route gives it weight."""
-
-    def __init__(self, mixed: Mixed) -> None:
-        self._mixed = mixed
 
     async def set_backend(self, backend: Backend) -> None:
         """Keep what a fleet says of itself, and return when the pool has who is to be there, and nobody else of it."""
-        before = (await self._mixed.blob.read()).table.by_name().get(backend.name)
-        version = await self._mixed.change(lambda table: with_backends(table, {backend.name: backend}))
-        listing = (await self._mixed.blob.read()).table.by_key().get(service_key(backend.environment, backend.service))
+        mixed = self._driver
+        before = (await mixed.blob.read()).table.by_name().get(backend.name)
+        version = await mixed.change(lambda table: with_backends(table, {backend.name: backend}))
+        listing = (await mixed.blob.read()).table.by_key().get(service_key(backend.environment, backend.service))
         if listing is None:
             return
         # Some of several are about to be deleted: whether they are in the pool is asked, and not remembered.
         fewer = before is not None and backend.endpoints and set(before.endpoints) - set(backend.endpoints)
-        if (await self._mixed.look(anew=bool(fewer))).moved(listing, backend):
-            self._mixed.forget()
-            await self._mixed.follow(backend.service, version)
-
-    async def remove_backend(self, name: str) -> None:
-        """Forget the backend; LawBroken(3) where a machine of it is in the pool, or a route names it, or might."""
-        await forget(self._mixed, name)
-
-    async def routed(self, name: str) -> bool:
-        """Return whether a machine of it is in the pool or a route names it, or might: read anew; True where it is silent."""
-        return await routed(self._mixed, name)
-
-    async def active(self, name: str, address: str) -> int:
-        """Return 1: nobody counts the requests under way to an instance, so that who leaves has its whole time to drain."""
-        return 1
+        if (await mixed.look(anew=bool(fewer))).moved(listing, backend):
+            mixed.forget()
+            await mixed.follow(backend.service, version)

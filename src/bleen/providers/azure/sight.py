@@ -151,19 +151,62 @@ class Driver(Protocol):
         """Write the table; return its version."""
 
 
-async def observed(driver: Driver, environment: str, service: str) -> Sequence[GatewaySeen]:
-    """Return what `Gateway.observe` does. While it cannot be known the gateway has not ``answered``."""
-    unknown = GatewaySeen(gateway=driver.name, region=driver.region, answered=False)
-    try:
-        seen = await driver.look()
-    except BleenError:
-        return [unknown]
-    has = seen.having(environment, service)
-    if has is None:
-        return [unknown]
-    mine = [each for each in seen.table.backends if (each.environment, each.service) == (environment, service)]
-    backends = tuple(_told(each) for each in mine)
-    return [msgspec.structs.replace(unknown, answered=True, route=has.route, generation=has.generation, backends=backends)]
+D = TypeVar("D", bound=Driver)
+
+
+class EdgeGateway(Generic[D]):
+    """What the port `Gateway` tells of such a gateway, whatever it takes to change it."""
+
+    def __init__(self, driver: D) -> None:
+        self._driver = driver
+
+    async def observe(self, environment: str, service: str) -> Sequence[GatewaySeen]:
+        """Return what the gateway has. While it cannot be known what it has of this service it has not ``answered``."""
+        unknown = GatewaySeen(gateway=self._driver.name, region=self._driver.region, answered=False)
+        try:
+            seen = await self._driver.look()
+        except BleenError:
+            return [unknown]
+        has = seen.having(environment, service)
+        if has is None:
+            return [unknown]
+        mine = [each for each in seen.table.backends if (each.environment, each.service) == (environment, service)]
+        told = tuple(_told(each) for each in mine)
+        return [msgspec.structs.replace(unknown, answered=True, route=has.route, generation=has.generation, backends=told)]
+
+    async def hosts(self) -> Mapping[str, str]:
+        """Return which service answers to which host name."""
+        return owners((await self._driver.blob.read()).table.by_key())
+
+
+class EdgeBackends(Generic[D]):
+    """What the port `Backends` tells of such a gateway, and how it forgets: law 3 is kept by asking anew."""
+
+    def __init__(self, driver: D) -> None:
+        self._driver = driver
+
+    async def remove_backend(self, name: str) -> None:
+        """Forget the backend; LawBroken(3) where the gateway routes to it, or might, or a machine of it has traffic."""
+        if _may_name(await self._driver.look(anew=True), name):
+            raise LawBroken(3, f"gateway {self._driver.name} still has a route to {name}, or is on its way to one")
+
+        def edit(table: Table) -> Table:
+            if any(name in named(each.route) for each in table.listings if each.route):
+                raise LawBroken(3, f"a route to {name} is written already")
+            return without(table, name)
+
+        await self._driver.change(edit)
+
+    async def routed(self, name: str) -> bool:
+        """Return whether the gateway routes to the backend, or might: read anew; True where it is silent."""
+        try:
+            return _may_name(await self._driver.look(anew=True), name)
+        except BleenError:
+            return True
+
+    async def active(self, name: str, address: str) -> int:
+        """Return 1: nobody counts the requests under way to an instance, so that who leaves has its whole time to drain."""
+        return 1
 
 
 def _told(backend: Backend) -> BackendSeen:
@@ -175,12 +218,7 @@ def _told(backend: Backend) -> BackendSeen:
     return BackendSeen(backend.colour, backend.release, endpoints, backend.baseline)
 
 
-async def hosts(driver: Driver) -> Mapping[str, str]:
-    """Return which service answers to which host name."""
-    return owners((await driver.blob.read()).table.by_key())
-
-
-def may_name(seen: Sight, name: str) -> bool:
+def _may_name(seen: Sight, name: str) -> bool:
     """Return whether the gateway names a backend in a route, or might: law 3 asks."""
     for wanted in seen.table.listings:
         before = seen.table.before().get(wanted.key)
@@ -188,24 +226,3 @@ def may_name(seen: Sight, name: str) -> bool:
         if any(name in named(each.route) for each in possible if each and each.route):
             return True
     return seen.uses(name)
-
-
-async def routed(driver: Driver, name: str) -> bool:
-    """Return whether the gateway names the backend in a route, or might: read anew; True where it is silent."""
-    try:
-        return may_name(await driver.look(anew=True), name)
-    except BleenError:
-        return True
-
-
-async def forget(driver: Driver, name: str) -> None:
-    """Forget a backend; LawBroken(3) where the gateway routes to it, or might."""
-    if may_name(await driver.look(anew=True), name):
-        raise LawBroken(3, f"gateway {driver.name} still has a route to {name}, or is on its way to one")
-
-    def edit(table: Table) -> Table:
-        if any(name in named(each.route) for each in table.listings if each.route):
-            raise LawBroken(3, f"a route to {name} is written already")
-        return without(table, name)
-
-    await driver.change(edit)
