@@ -1,6 +1,7 @@
 """The Packer template: validated by the real Packer, and agreeing with the Terraform that makes its gallery."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -61,6 +62,11 @@ def test_packer_would_format_nothing(template: Path) -> None:
 )
 def test_packer_notices_a_slip(template: Path, good: str, bad: str, said: str) -> None:
     """Each of these fails the check above."""
+    slip(template, good, bad, said)
+
+
+def slip(template: Path, good: str, bad: str, said: str) -> None:
+    """Have Packer find ``bad`` in place of ``good``, and say so."""
     file = template / "image.pkr.hcl"
     text = file.read_text("utf-8")
     assert good in text
@@ -103,18 +109,24 @@ def unit(path: Path = UNIT) -> dict[str, list[str]]:
 
 def test_systemd_takes_the_guests_service(tmp_path: Path) -> None:
     """Every key of it; but for its program, which only machines have."""
+    verify(UNIT, tmp_path, "KillMode=", "KillMood=")
+
+
+def verify(service: Path, folder: Path, key: str, slip: str) -> tuple[str, Path]:
+    """Have systemd find nothing in a service but a slip; return its program, and the service as it was found good."""
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not here (Debian's package systemd)")
-    text = UNIT.read_text("utf-8").replace("/opt/bleen/guest/bin/python", sys.executable)
-    good, bad = tmp_path / UNIT.name, tmp_path / "slip.service"
+    text = re.sub(r"/opt/bleen/\w+/bin/python", sys.executable, service.read_text("utf-8"))
+    good, bad = folder / service.name, folder / "slip.service"
     good.write_text(text)
-    bad.write_text(text.replace("KillMode=", "KillMood="))
+    bad.write_text(text.replace(key, slip))
     said = [
         run([program, "verify", "--man=no", str(each)], capture_output=True, text=True, check=False) for each in (good, bad)
     ]
     assert said[0].returncode == 0 and good.name not in said[0].stderr, said[0].stderr
-    assert "KillMood" in said[1].stderr
+    assert slip.rstrip("=") in said[1].stderr
+    return program, good
 
 
 def test_the_guests_service_is_what_the_rest_counts_on() -> None:

@@ -23,7 +23,7 @@ from bleen.providers.envoy.place import PROBE_PATH
 from bleen.providers.local.sandbox import probe_isolation
 from bleen.settings import read_settings
 from tests.terraform.hcl import TERRAFORM, load
-from tests.terraform.test_packer import FOR_NEWER, PACKER, packer, unit
+from tests.terraform.test_packer import FOR_NEWER, PACKER, packer, slip, unit, verify
 
 GATEWAY = TERRAFORM.parent / "images/packer-gateway"
 ENVOY, AGENT = GATEWAY / "bleen-envoy.service", GATEWAY / "bleen-gateway-agent.service"
@@ -59,13 +59,7 @@ def test_packer_takes_the_template(template: Path) -> None:
 )
 def test_packer_notices_a_slip(template: Path, good: str, bad: str, said: str) -> None:
     """Each of these fails the check above."""
-    file = template / "image.pkr.hcl"
-    text = file.read_text("utf-8")
-    assert good in text
-    file.write_text(text.replace(good, bad, 1))
-    answer = packer("validate", "-var-file=example.pkrvars.hcl", folder=template)
-    assert answer.returncode != 0
-    assert said in answer.stdout + answer.stderr
+    slip(template, good, bad, said)
 
 
 def test_the_part_for_newer_packers_is_that_of_the_other_template() -> None:
@@ -95,18 +89,7 @@ def test_a_gallery_defines_what_there_is_a_template_for(name: str) -> None:
 @pytest.mark.parametrize("service", [ENVOY, AGENT], ids=lambda path: path.stem)
 def test_systemd_takes_the_services(tmp_path: Path, service: Path) -> None:
     """Every key; and what each of them may do on its machine stays little, by systemd's own reckoning."""
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("systemd-analyze is not here (Debian's package systemd)")
-    text = service.read_text("utf-8").replace("/opt/bleen/gateway/bin/python", sys.executable)
-    good, bad = tmp_path / service.name, tmp_path / "slip.service"
-    good.write_text(text)
-    bad.write_text(text.replace("RestrictNamespaces=", "RestrictNamespace="))
-    said = [
-        run([program, "verify", "--man=no", str(each)], capture_output=True, text=True, check=False) for each in (good, bad)
-    ]
-    assert said[0].returncode == 0 and good.name not in said[0].stderr, said[0].stderr
-    assert "RestrictNamespace" in said[1].stderr
+    program, good = verify(service, tmp_path, "RestrictNamespaces=", "RestrictNamespace=")
     words = [program, "security", "--no-pager", "--offline=true", "--threshold=20", str(good)]
     judged = run(words, capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stdout + judged.stderr
@@ -122,7 +105,7 @@ def test_the_services_are_what_the_rest_counts_on() -> None:
         assert (keys["Restart"], keys["RuntimeDirectoryPreserve"]) == (["always"], ["yes"])
         assert keys["ExecStart"][0].rpartition(" ")[2] in programs._PROGRAMS
         assert not {"Requires", "BindsTo", "PartOf"} & set(keys)
-    assert envoy["User"] == agent["User"] and f" {agent['User'][0]}\n" in (GATEWAY / "scripts/gateway.sh").read_text("utf-8")
+    assert envoy["User"] == agent["User"] == ["bleen-gateway"]
     assert envoy["ExecStart"] != agent["ExecStart"]
 
 
@@ -145,8 +128,8 @@ def test_scripts_stop_at_the_first_failure() -> None:
         assert run(["sh", "-n", str(script)], capture_output=True, check=False).returncode == 0
 
 
-def test_the_script_installs_what_was_named(tmp_path: Path) -> None:
-    """Run as it is, in a sandbox that has its own /opt, /tmp and units: the archive, its program, both services, the user."""
+def test_the_scripts_install_what_was_named(tmp_path: Path) -> None:
+    """As they are, in a sandbox that has its own /opt, /tmp and units: the archive, its program, both services, the user."""
     machine = LittleMachine(tmp_path)
     said = machine.provision()
     assert said.returncode == 0, said.stdout + said.stderr
@@ -165,23 +148,31 @@ def test_the_script_installs_what_was_named(tmp_path: Path) -> None:
     assert not list(machine.tmp.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("named", "leaves"),
-    [({"GATEWAY_SHA256": "0" * 64}, []), ({"ENVOY_VERSION": "1.39.9"}, ["update", "install", "clean"])],
-    ids=["archive", "envoy"],
-)
-def test_the_script_makes_no_image_of_anything_else(tmp_path: Path, named: dict[str, str], leaves: list[str]) -> None:
-    """Another archive installs nothing, and another Envoy starts nothing."""
+def test_the_first_of_them_installs_the_guest_too(tmp_path: Path) -> None:
+    """The machines of services have it from the same script: its user and its service."""
+    machine = LittleMachine(tmp_path, "guest", PACKER / "bleen-guest.service")
+    said = machine.provision()
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert [line.split()[-1] for line in machine.done()[3:]] == ["bleen-guest", "bleen-guest"]
+    assert (machine.units / "bleen-guest.service").exists() and (machine.opt / "bleen/guest/bin/python").exists()
+
+
+def test_another_archive_installs_nothing(tmp_path: Path) -> None:
+    """It is compared before anything is done."""
     machine = LittleMachine(tmp_path)
-    assert machine.provision(**named).returncode != 0
-    assert [line.split()[1] for line in machine.done()] == leaves
-    assert not list(machine.units.iterdir())
+    assert machine.provision(BLEEN_SHA256="0" * 64).returncode != 0
+    assert machine.done() == [] == list(machine.units.iterdir())
+
+
+def test_no_image_is_made_of_another_envoy(tmp_path: Path) -> None:
+    """Its tag would be wrong: the last script fails, and so Packer does."""
+    assert LittleMachine(tmp_path).provision(ENVOY_VERSION="1.39.9").returncode != 0
 
 
 class LittleMachine:
-    """A sandbox with the folders that the script writes to, and programs that only say that they were called."""
+    """A sandbox with the folders that the scripts write to, and programs that only say that they were called."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, part: str = "gateway", *services: Path) -> None:
         level = probe_isolation()
         if level.isolation is not Isolation.SANDBOX:
             pytest.skip(f"this machine refuses sandboxes: {level.reason}")
@@ -192,14 +183,17 @@ class LittleMachine:
         for name in ("apt-get", "useradd", "systemctl"):
             (self._mnt / name).write_text('#!/bin/sh\necho "$(basename "$0") $*" >> /mnt/done\n')
             (self._mnt / name).chmod(0o755)
-        shutil.copy(GATEWAY / "scripts/gateway.sh", self._mnt)
-        for service in (ENVOY, AGENT):
-            shutil.copy(service, self.tmp)
-        self.sum = archive(folder / "wheels", self.tmp / "gateway.tar")
+        scripts = [PACKER / "scripts/bleen.sh", *([GATEWAY / "scripts/envoy.sh"] if part == "gateway" else [])]
+        for each in (*scripts, *(services or (ENVOY, AGENT))):
+            shutil.copy(each, self._mnt if each in scripts else self.tmp)
+        self._scripts = [f"sh /mnt/{each.name}" for each in scripts]
+        self._part = part
+        self._sum = archive(folder / "wheels", self.tmp / f"{part}.tar")
 
     def provision(self, **named: str) -> CompletedProcess[str]:
-        """Run the script; what it is told may be another thing."""
-        own = {"GATEWAY_SHA256": self.sum, "ENVOY_VERSION": "1.40.0", "PATH": f"/mnt:{sys.base_prefix}/bin:/usr/bin:/bin"}
+        """Run the scripts, until one fails; what they are told may be another thing."""
+        path = f"/mnt:{sys.base_prefix}/bin:/usr/bin:/bin"
+        own = {"BLEEN_PART": self._part, "BLEEN_SHA256": self._sum, "ENVOY_VERSION": "1.40.0", "PATH": path}
         seen = [
             word
             for inside, outside in (
@@ -224,7 +218,8 @@ class LittleMachine:
             "--clearenv",
             *told,
             "sh",
-            "/mnt/gateway.sh",
+            "-c",
+            " && ".join(self._scripts),
         ]
         return run(words, capture_output=True, text=True, check=False, timeout=120)
 
@@ -241,7 +236,10 @@ def archive(wheels: Path, target: Path) -> str:
         for name in ("bleen", "bleen/providers", "bleen/providers/envoy"):
             wheel.writestr(f"{name}/__init__.py", "")
         wheel.writestr("bleen/providers/envoy/process.py", "def envoy_binary():\n    return '/opt/envoy'\n")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: bleen\nVersion: 1.0\nProvides-Extra: gateway\n")
+        wheel.writestr(
+            f"{info}/METADATA",
+            "Metadata-Version: 2.1\nName: bleen\nVersion: 1.0\nProvides-Extra: gateway\nProvides-Extra: guest\n",
+        )
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     with tarfile.open(target, "w") as tar:

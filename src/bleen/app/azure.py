@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bleen.ports import Backends, Gateway, Metrics
     from bleen.providers.azure.connection import Azure
     from bleen.providers.azure.lease import Holder, Lease
+    from bleen.providers.azure.monitor import Counting
     from bleen.providers.azure.site import Site
     from bleen.providers.azure.smoke import Checked
     from bleen.providers.azure.table import Table, TableBlob
@@ -194,44 +195,39 @@ def _envoys(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
 
 def _flip(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
     from bleen.providers.azure.flip import Flip, FlipBackends, FlipGateway
+    from bleen.providers.azure.monitor import MonitorMetrics
     from bleen.providers.azure.sight import Patience
 
     patience = Patience(first=settings.azure_look.total_seconds())
     flip = Flip(azure, patience, lease=lease.id, check=lease.check)
     gateway = FlipGateway(flip)
     door_of = FlipDoors(azure.site, gateway).door_of
-    counted = _counted(azure, flip.blob)
-    return Driver(gateway, FlipBackends(flip), counted.golden, counted.signals, door_of, _both(counted.close, flip.close))
+    counting = _counting(azure, flip.blob)
+    golden, signals = MonitorMetrics(counting), MonitorMetrics(counting)
+    return Driver(gateway, FlipBackends(flip), golden, signals, door_of, _both(counting.close, flip.close))
 
 
 def _mixed(settings: Settings, azure: "Azure", lease: "Lease") -> Driver:
     from bleen.providers.azure.mixed import Mixed, MixedBackends, MixedGateway
+    from bleen.providers.azure.monitor import MonitorMetrics
     from bleen.providers.azure.sight import Patience
 
     mixed = Mixed(azure, Patience(first=settings.azure_look.total_seconds()), lease=lease.id, check=lease.check)
     gateway = MixedGateway(mixed)
     door_of = MixedDoors(azure.site, gateway).door_of
-    counted = _counted(azure, mixed.blob)
-    return Driver(gateway, MixedBackends(mixed), counted.golden, counted.signals, door_of, _both(counted.close, mixed.close))
+    counting = _counting(azure, mixed.blob)
+    golden, signals = MonitorMetrics(counting), MonitorMetrics(counting)
+    return Driver(gateway, MixedBackends(mixed), golden, signals, door_of, _both(counting.close, mixed.close))
 
 
-@dataclass(frozen=True)
-class Counted:
-    """What Azure Monitor counts, asked once for both."""
-
-    golden: "Metrics"
-    signals: "Metrics"
-    close: Callable[[], Awaitable[None]]
-
-
-def _counted(azure: "Azure", routes: "TableBlob") -> Counted:
-    from bleen.providers.azure.monitor import Counting, Monitor, MonitorMetrics
+def _counting(azure: "Azure", routes: "TableBlob") -> "Counting":
+    """Return what asks Azure Monitor, once for verdicts and for people."""
+    from bleen.providers.azure.monitor import Counting, Monitor
 
     async def read() -> "Table":
         return (await routes.read()).table
 
-    counting = Counting(Monitor(azure.metrics, azure.site).ask, read, azure.site.gateway_mode)
-    return Counted(MonitorMetrics(counting), MonitorMetrics(counting), counting.close)
+    return Counting(Monitor(azure.metrics, azure.site).ask, read, azure.site.gateway_mode)
 
 
 def _both(*closings: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

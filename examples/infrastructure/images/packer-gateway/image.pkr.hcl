@@ -69,10 +69,11 @@ build {
   # What is the same for every machine is in the folder beside this one.
   provisioner "shell" {
     execute_command  = "chmod +x {{ .Path }}; {{ .Vars }} sudo -E sh '{{ .Path }}'"
-    environment_vars = ["GATEWAY_SHA256=${var.gateway_sha256}", "ENVOY_VERSION=${var.envoy_version}", "DEBIAN_FRONTEND=noninteractive"]
+    environment_vars = ["BLEEN_PART=gateway", "BLEEN_SHA256=${var.gateway_sha256}", "ENVOY_VERSION=${var.envoy_version}", "DEBIAN_FRONTEND=noninteractive"]
     scripts = [
       "${path.root}/../packer/scripts/patch.sh",
-      "${path.root}/scripts/gateway.sh",
+      "${path.root}/../packer/scripts/bleen.sh",
+      "${path.root}/scripts/envoy.sh",
       "${path.root}/../packer/scripts/generalise.sh",
     ]
   }

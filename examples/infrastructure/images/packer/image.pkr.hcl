@@ -70,10 +70,10 @@ build {
 
   provisioner "shell" {
     execute_command  = "chmod +x {{ .Path }}; {{ .Vars }} sudo -E sh '{{ .Path }}'"
-    environment_vars = ["GUEST_SHA256=${var.guest_sha256}", "PAYLOAD_SHA256=${var.payload_sha256}", "DEBIAN_FRONTEND=noninteractive"]
+    environment_vars = ["BLEEN_PART=guest", "BLEEN_SHA256=${var.guest_sha256}", "PAYLOAD_SHA256=${var.payload_sha256}", "DEBIAN_FRONTEND=noninteractive"]
     scripts = [
       "${path.root}/scripts/patch.sh",
-      "${path.root}/scripts/guest.sh",
+      "${path.root}/scripts/bleen.sh",
       "${path.root}/scripts/install.sh",
       "${path.root}/scripts/generalise.sh",
     ]

@@ -4,17 +4,16 @@ An image is the same in every environment. What differs between them, the order 
 Whatever runs on the machine can read it: it names secrets and holds none.
 """
 
-import base64
 import re
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
-from bleen.domain.codec import Value, decode, encode
+from bleen.domain.codec import Value, encode
 from bleen.domain.errors import InvalidInput
 from bleen.domain.fleet import FleetOrder
 from bleen.domain.release import SecretRef
+from bleen.providers.azure.packing import unpacked
 
 Account = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9.:-]*(/[A-Za-z0-9/._-]*)?$")]
 
@@ -76,31 +75,19 @@ def to_user_data(assignment: Assignment) -> bytes:
 
 def read_assignment(user_data: str) -> Assignment | None:
     """Return what the user data (base64) assign; None where they assign nothing, such as what Terraform writes at first."""
-    found = _read(user_data, Assignment)
-    return found if isinstance(found, Assignment) else None
+    return unpacked(user_data, Assignment)
 
 
 def read_order(user_data: str) -> FleetOrder | None:
     """Return the order in user data, also of one that an earlier controller wrote alone; None where there is none."""
-    found = _read(user_data, Assignment) or _read(user_data, FleetOrder)
-    return found.order if isinstance(found, Assignment) else found if isinstance(found, FleetOrder) else None
+    assigned = unpacked(user_data, Assignment)
+    return assigned.order if assigned is not None else unpacked(user_data, FleetOrder)
 
 
 def read_gateway(user_data: str) -> GatewayAssignment:
     """Return what the user data (base64) tell a gateway; InvalidInput where they are no gateway's."""
-    found = _read(user_data, GatewayAssignment)
-    if not isinstance(found, GatewayAssignment):
+    found = unpacked(user_data, GatewayAssignment)
+    if found is None:
         next = "the Terraform module gateway writes them: terraform apply, then replace the machine"
         raise InvalidInput("this machine's user data are not those of a gateway", next=next)
     return found
-
-
-_Told = Assignment | FleetOrder | GatewayAssignment
-
-
-def _read(user_data: str, kind: type[_Told]) -> _Told | None:
-    try:
-        found: _Told = decode(base64.b64decode(user_data, validate=True), kind)
-        return found
-    except (ValueError, RecursionError, msgspec.MsgspecError):
-        return None

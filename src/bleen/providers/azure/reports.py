@@ -4,10 +4,8 @@ All reports are read by one listing: each is in the blob's metadata, as base64, 
 has a key of its own there: a guest that does not measure leaves it out, and a controller that does not know it reads the rest.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
@@ -17,8 +15,7 @@ from bleen.domain.codec import Value, decode, encode
 from bleen.domain.fleet import Instance, LogLine
 from bleen.domain.signals import Usage
 from bleen.providers.azure.errors import speaking
-
-T = TypeVar("T")
+from bleen.providers.azure.packing import packed, unpacked
 
 _MOST_EXIT, _MOST_WORDS = 1_000, 3_500
 """Bytes, as they are written, of how an instance ended and of its last words: all metadata of a blob is at most 8 KB, of which
@@ -44,7 +41,7 @@ class Reports:
 
     async def write(self, scale_set: str, machine: str, instance: Instance, used: Usage | None = None) -> None:
         """Replace the report of ``machine``."""
-        metadata = {"instance": _packed(_short(instance))} | ({"used": _packed(used)} if used is not None else {})
+        metadata = {"instance": packed(_short(instance))} | ({"used": packed(used)} if used is not None else {})
         with speaking("write a report"):
             await self._container.upload_blob(f"instances/{scale_set}/{machine}", b"", overwrite=True, metadata=metadata)
 
@@ -64,8 +61,8 @@ class Reports:
             async for blob in self._container.list_blobs(name_starts_with="instances/", include=["metadata"]):
                 _, scale_set, machine = blob.name.split("/")
                 metadata = blob.metadata or {}
-                if instance := _unpacked(metadata, "instance", Instance):
-                    found[scale_set, machine] = Report(instance, blob.last_modified, _unpacked(metadata, "used", Usage))
+                if instance := unpacked(metadata.get("instance", ""), Instance):
+                    found[scale_set, machine] = Report(instance, blob.last_modified, unpacked(metadata.get("used", ""), Usage))
         return found
 
     async def say(self, scale_set: str, machine: str, lines: Sequence[LogLine]) -> None:
@@ -100,18 +97,6 @@ def _short(instance: Instance) -> Instance:
     while len(encode(words)) > _MOST_WORDS:
         words = words[len(words) // 10 + 1 :]
     return msgspec.structs.replace(instance, last_exit=ended, last_words=words)
-
-
-def _packed(value: Value) -> str:
-    return base64.b64encode(encode(value)).decode()
-
-
-def _unpacked(metadata: Mapping[str, str], key: str, kind: type[T]) -> T | None:
-    try:
-        value: T = decode(base64.b64decode(metadata[key]), kind)
-        return value
-    except (KeyError, ValueError, msgspec.MsgspecError):
-        return None
 
 
 def age(report: Report) -> float:
